@@ -1,0 +1,255 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Walks the kernel's list of wakeup sources once, under its SRCU lock, and copies it into a map.
+ *
+ * The program copies and reads clocks; what the numbers mean is decided in user space. A source is
+ * asked for by its id, so that a caller whose map is too small for all of them can come again for
+ * the next ids: an id belongs to one source at a time, while a place in the list does not.
+ */
+#include "kernel.h"
+#include <bpf/bpf_helpers.h>
+#include <bpf/bpf_core_read.h>
+#include "wakeupSources.h"
+
+/* Far more entries than any kernel has, but an end to the walk whatever the list looks like. */
+#define MAX_LIST (1 << 20)
+
+/* A writer holds a source's lock for well under a microsecond, so few readers need a second try. */
+#define MAX_READS 16
+
+#define NAME_ROOM   (WS_NAME_LEN + 1)
+#define DEVICE_ROOM (WS_DEVICE_LEN + 1)
+#define MAX_RECORD  (sizeof(struct ws_record) + NAME_ROOM + DEVICE_ROOM)
+
+struct bpf_ws_lock *bpf_wakeup_sources_read_lock(void) __ksym;
+void bpf_wakeup_sources_read_unlock(struct bpf_ws_lock *lock) __ksym;
+void *bpf_wakeup_sources_get_head(void) __ksym;
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__uint(max_entries, WS_CHUNKS);
+	__type(key, __u32);
+	__type(value, struct ws_chunk);
+} records SEC(".maps");
+
+/*
+ * Orders the reads before it against those after it, on every CPU: BPF's atomic operations that
+ * return the old value are fully ordered, and no lighter barrier is to be had before clang 20.
+ */
+static __always_inline void read_barrier(void)
+{
+	__u64 word = 0;
+
+	/* Without a use of the value clang would choose the operation that orders nothing. */
+	asm volatile("" ::"r"(__sync_fetch_and_add(&word, 1)) : "memory");
+}
+
+/* Whether someone is changing the source. Where its lock can't be read, nobody can say so: yes. */
+static __always_inline bool is_locked(const struct wakeup_source *ws)
+{
+	if (bpf_core_field_exists(struct wakeup_source, lock.rlock.raw_lock.val.counter))
+		return ws->lock.rlock.raw_lock.val.counter != 0;
+	if (bpf_core_field_exists(struct spinlock___rt, lock.owner))
+		return ((const struct spinlock___rt *)&ws->lock)->lock.owner != 0;
+	return true;
+}
+
+/*
+ * Copies the numbers, and says whether they are all of one moment. The kernel changes them under
+ * ws->lock, which BPF can't take. But each change begins by raising event_count or relax_count, so
+ * a copy is whole if the lock was free after these two were read, and they are still the same after
+ * the copy: a change that began earlier had ended by then, and a later one shows in them.
+ */
+static __always_inline bool copy_numbers(struct ws_record *record, const struct wakeup_source *ws)
+{
+	__u64 event_count = ws->event_count;
+	__u64 relax_count = ws->relax_count;
+	bool whole;
+
+	read_barrier();
+	whole = !is_locked(ws);
+	read_barrier();
+
+	record->flags = 0;
+	if (BPF_CORE_READ_BITFIELD(ws, active))
+		record->flags |= WS_ACTIVE;
+	if (BPF_CORE_READ_BITFIELD(ws, autosleep_enabled))
+		record->flags |= WS_AUTOSLEEP;
+	record->total_time = ws->total_time;
+	record->max_time = ws->max_time;
+	record->last_time = ws->last_time;
+	record->start_prevent_time = ws->start_prevent_time;
+	record->prevent_sleep_time = ws->prevent_sleep_time;
+	record->event_count = ws->event_count;
+	record->active_count = ws->active_count;
+	record->relax_count = ws->relax_count;
+	record->expire_count = ws->expire_count;
+	record->wakeup_count = ws->wakeup_count;
+
+	/* The lock again: autosleep is switched under it without raising a count. */
+	read_barrier();
+	whole = whole && !is_locked(ws);
+	read_barrier();
+	return whole && ws->event_count == event_count && ws->relax_count == relax_count;
+}
+
+/*
+ * Copies a string of at most `room` bytes with its NUL, and returns its length without it. What
+ * can't be read is empty. Sets *cut if there is more of it.
+ */
+static __always_inline __u32 copy_string(char *to, __u32 room, const char *from, bool *cut)
+{
+	char next = 0;
+	long size;
+
+	*cut = false;
+	if (!from)
+		return 0;
+	size = bpf_probe_read_kernel_str(to, room, from);
+	if (size <= 0 || size > room)
+		return 0;
+	if (size == room)
+		*cut = !bpf_probe_read_kernel(&next, 1, from + room - 1) && next;
+	return size - 1;
+}
+
+/* Copies one source to the end of the chunk, in which there must be room for the largest. */
+static __always_inline void copy_source(struct ws_args *args, struct ws_chunk *chunk, __u32 used,
+					const struct wakeup_source *ws)
+{
+	struct ws_record *record = (void *)&chunk->bytes[used];
+	const struct device *dev, *parent;
+	bool whole = false, cut;
+	__u32 size;
+	int i;
+
+	bpf_for (i, 0, MAX_READS) {
+		whole = copy_numbers(record, ws);
+		if (whole)
+			break;
+		args->retries++;
+	}
+	if (!whole)
+		record->flags |= WS_INCONSISTENT;
+
+	record->id = ws->id;
+	record->padding = 0;
+	record->name_len = copy_string((char *)(record + 1), NAME_ROOM, ws->name, &cut);
+	if (cut)
+		record->flags |= WS_NAME_CUT;
+	size = record->name_len;
+	if (size > WS_NAME_LEN)
+		size = WS_NAME_LEN; /* never: tells the verifier */
+
+	/* ws->dev is the node in /sys/class/wakeup; the device that owns the source is its parent.
+	 */
+	record->device_len = 0;
+	dev = ws->dev;
+	parent = dev ? dev->parent : 0;
+	if (parent) {
+		record->device_len = copy_string((char *)(record + 1) + size, DEVICE_ROOM,
+						 parent->kobj.name, &cut);
+		if (cut)
+			record->flags |= WS_DEVICE_CUT;
+	}
+
+	size = sizeof(*record) + record->name_len + record->device_len;
+	size = (size + 7) & ~7u;
+	record->size = size;
+	chunk->used = used + size;
+	chunk->records++;
+}
+
+/* The chunk that has room for one more source, or null if the map has none left. */
+static __always_inline struct ws_chunk *chunk_with_room(struct ws_args *args)
+{
+	struct ws_chunk *chunk;
+	__u32 index = args->chunks;
+
+	if (index) {
+		index--;
+		chunk = bpf_map_lookup_elem(&records, &index);
+		if (!chunk)
+			return 0;
+		if (chunk->used <= WS_CHUNK_BYTES - MAX_RECORD)
+			return chunk;
+		index++;
+	}
+	chunk = bpf_map_lookup_elem(&records, &index);
+	if (!chunk)
+		return 0;
+	chunk->used = 0;
+	chunk->records = 0;
+	args->chunks = index + 1;
+	return chunk;
+}
+
+static __always_inline void visit(struct ws_args *args, const struct wakeup_source *ws)
+{
+	__u32 id = ws->id;
+	struct ws_chunk *chunk;
+	__u32 used;
+
+	args->total++;
+	if (id > args->max_id)
+		args->max_id = id;
+	if (id < args->first_id || id > args->last_id)
+		return;
+	args->matched++;
+	if (args->copied + 1 != args->matched)
+		return; /* The room has run out before: what follows is only counted. */
+	chunk = chunk_with_room(args);
+	if (!chunk)
+		return;
+	used = chunk->used;
+	if (used > WS_CHUNK_BYTES - MAX_RECORD)
+		return; /* never: tells the verifier */
+	copy_source(args, chunk, used, ws);
+	args->copied++;
+}
+
+SEC("syscall")
+int snapshot(struct ws_args *args)
+{
+	struct list_head *head = bpf_wakeup_sources_get_head();
+	struct list_head *entry = head;
+	struct bpf_ws_lock *lock;
+	int i;
+
+	if (args->layout_version != WS_LAYOUT_VERSION)
+		return -EPROTO;
+	args->flags = WS_LIST_TOO_LONG;
+	args->total = 0;
+	args->matched = 0;
+	args->copied = 0;
+	args->chunks = 0;
+	args->max_id = 0;
+	args->retries = 0;
+
+	lock = bpf_wakeup_sources_read_lock();
+	if (!lock)
+		return -EPROTO;
+	args->monotonic_ns = bpf_ktime_get_ns();
+	args->boottime_ns = bpf_ktime_get_boot_ns();
+	bpf_for (i, 0, MAX_LIST) {
+		entry = bpf_core_cast(entry, struct list_head)->next;
+		if (!entry) {
+			args->flags = WS_LIST_BROKEN;
+			break;
+		}
+		if (entry == head) {
+			args->flags = 0;
+			break;
+		}
+		visit(args, bpf_core_cast((void *)entry - bpf_core_field_offset(
+								  struct wakeup_source, entry),
+					  struct wakeup_source));
+	}
+	args->duration_ns = bpf_ktime_get_ns() - args->monotonic_ns;
+	bpf_wakeup_sources_read_unlock(lock);
+	return 0;
+}
+
+/* The kfuncs are for programs under the GPL only. */
+char _license[] SEC("license") = "GPL";

@@ -1,0 +1,168 @@
+// SPDX-License-Identifier: Apache-2.0
+//! The backend `load`: this process loads the embedded BPF program, and maps its records.
+//!
+//! The only module that knows libbpf.
+
+#![expect(unsafe_code, reason = "a map is read through a memory mapping")]
+
+use std::io;
+use std::ops::RangeInclusive;
+use std::os::fd::AsFd;
+use std::path::Path;
+
+use libbpf_rs::btf::Btf;
+use libbpf_rs::btf::types::Func;
+use libbpf_rs::{ErrorKind, MapCore, Object, ObjectBuilder, PrintLevel, ProgramInput};
+use memmap2::{Mmap, MmapOptions};
+use thiserror::Error;
+use zerocopy::{FromBytes, IntoBytes};
+
+use crate::layout::{WS_CHUNKS, WS_LAYOUT_VERSION, ws_args, ws_chunk};
+use crate::walk::Program;
+
+/// Where the kernel shows its own type information.
+const KERNEL_BTF: &str = "/sys/kernel/btf/vmlinux";
+
+/// The first of the three kfuncs: a kernel has all of them or none.
+const KFUNC: &str = "bpf_wakeup_sources_read_lock";
+
+/// The compiled `bpf/wakeupSources.bpf.c`, aligned as libelf wants it.
+static OBJECT: &Aligned<[u8]> =
+    &Aligned(*include_bytes!(concat!(env!("OUT_DIR"), "/wakeupSources.bpf.o")));
+
+#[repr(align(8))]
+struct Aligned<T: ?Sized>(T);
+
+/// Why the program could not be loaded, and what to do about it.
+#[derive(Debug, Error)]
+pub enum Error {
+    /// No type information, without which no program can be fitted to the kernel.
+    #[error(
+        "this kernel has no BTF ({KERNEL_BTF} is missing): it must be built with \
+         CONFIG_DEBUG_INFO_BTF=y, and /sys must be mounted"
+    )]
+    NoBtf,
+    /// No kfuncs to walk the list with.
+    #[error(
+        "this kernel has no kfunc {KFUNC}: it must be Linux 7.2 or later, or have upstream commit \
+         5ff44955447e"
+    )]
+    NoKfunc,
+    /// The process may not load programs.
+    #[error(
+        "this process may not load BPF programs: it needs CAP_BPF and CAP_PERFMON (or root), and \
+         on Android the domain of bpfloader"
+    )]
+    NotPermitted(#[source] libbpf_rs::Error),
+    /// Anything else, in the words of libbpf. The log at level debug has the verifier's.
+    #[error("the BPF program can't be loaded")]
+    Load(#[source] libbpf_rs::Error),
+    /// The object file is not the one this module was written for.
+    #[error("the embedded BPF object has no {0}")]
+    Incomplete(&'static str),
+    /// The records can't be mapped.
+    #[error("the records of the BPF program can't be mapped")]
+    Map(#[source] io::Error),
+}
+
+/// The loaded program and its mapped records.
+#[derive(Debug)]
+pub struct Loaded {
+    object: Object,
+    records: Mmap,
+    chunks: u32,
+}
+
+impl Loaded {
+    /// Loads the program with the room for sources that the object file declares, 128 KiB.
+    pub fn load() -> Result<Self, Error> {
+        Self::load_with_room(WS_CHUNKS)
+    }
+
+    /// Loads the program with room for `chunks` chunks of 16 KiB.
+    pub fn load_with_room(chunks: u32) -> Result<Self, Error> {
+        libbpf_rs::set_print(Some((PrintLevel::Debug, log_libbpf)));
+        let object = open_and_load(chunks)?;
+        let map = object.maps().find(|map| map.name() == "records");
+        let map = map.ok_or(Error::Incomplete("map records"))?;
+        // SAFETY: the mapping stays valid whatever happens to the file, as it is of kernel memory
+        // that lives as long as the mapping. Its bytes are changed by the program only, of which
+        // this process holds the only reference: it runs in `run`, which borrows `self` mutably,
+        // so no reference into the mapping is alive then.
+        let records = unsafe {
+            MmapOptions::new().len(chunks as usize * size_of::<ws_chunk>()).map(&map.as_fd())
+        };
+        let records = records.map_err(Error::Map)?;
+        Ok(Loaded { object, records, chunks })
+    }
+}
+
+impl Program for Loaded {
+    fn run(&mut self, ids: RangeInclusive<u32>) -> io::Result<ws_args> {
+        let mut args = ws_args {
+            layout_version: WS_LAYOUT_VERSION,
+            first_id: *ids.start(),
+            last_id: *ids.end(),
+            ..ws_args::default()
+        };
+        let program = self.object.progs_mut().find(|program| program.name() == "snapshot");
+        let program = program.ok_or_else(|| io::Error::other("the object has no snapshot"))?;
+        let context_in = Some(args.as_mut_bytes());
+        let output = program
+            .test_run(ProgramInput { context_in, ..ProgramInput::default() })
+            .map_err(io::Error::other)?;
+        match output.return_value.cast_signed() {
+            0 => Ok(args),
+            error => Err(io::Error::from_raw_os_error(-error)),
+        }
+    }
+
+    fn chunks(&self, count: u32) -> io::Result<&[ws_chunk]> {
+        let (chunks, _) =
+            <[ws_chunk]>::ref_from_prefix_with_elems(&self.records, count as usize)
+                .map_err(|_| io::Error::other(format!("the map has no {count} chunks")))?;
+        Ok(chunks)
+    }
+
+    fn room(&self) -> u32 {
+        self.chunks
+    }
+
+    /// An array can't be resized, so the program is loaded anew with a larger one.
+    fn grow(&mut self, chunks: u32) -> io::Result<()> {
+        *self = Self::load_with_room(chunks).map_err(io::Error::other)?;
+        Ok(())
+    }
+}
+
+fn open_and_load(chunks: u32) -> Result<Object, Error> {
+    let mut object = ObjectBuilder::default().open_memory(&OBJECT.0).map_err(Error::Load)?;
+    let map = object.maps_mut().find(|map| map.name() == "records");
+    let mut map = map.ok_or(Error::Incomplete("map records"))?;
+    map.set_max_entries(chunks).map_err(Error::Load)?;
+    object.load().map_err(diagnose)
+}
+
+/// What libbpf's error means here: it names a symptom, and the cause is to be looked for.
+fn diagnose(error: libbpf_rs::Error) -> Error {
+    if !Path::new(KERNEL_BTF).exists() {
+        Error::NoBtf
+    } else if error.kind() == ErrorKind::PermissionDenied {
+        Error::NotPermitted(error)
+    } else if has_kfunc() == Some(false) {
+        Error::NoKfunc
+    } else {
+        Error::Load(error)
+    }
+}
+
+/// Whether the kernel has the kfuncs. None if its BTF can't be read.
+fn has_kfunc() -> Option<bool> {
+    let btf = Btf::from_path(KERNEL_BTF).ok()?;
+    Some(btf.type_by_name::<Func<'_>>(KFUNC).is_some())
+}
+
+fn log_libbpf(level: PrintLevel, message: String) {
+    // Failures are reported by what returns them; libbpf's own words are for who looks closer.
+    log::debug!("libbpf ({level:?}): {}", message.trim_end());
+}

@@ -1,0 +1,269 @@
+// SPDX-License-Identifier: Apache-2.0
+//! From the records that the BPF program wrote to [`Source`]s: parsing, and all arithmetic.
+//!
+//! The arithmetic is that of the kernel's `drivers/base/power/wakeup_stats.c`, at one `now` for all
+//! fields of all sources. A `now` that lies before a source's last change, as it does for a source
+//! that changed during the walk, counts as that change.
+
+use thiserror::Error;
+use zerocopy::FromBytes;
+
+use crate::layout::{WS_ACTIVE, WS_AUTOSLEEP, WS_INCONSISTENT, WS_NAME_CUT, ws_chunk, ws_record};
+use crate::model::Source;
+
+/// A chunk that does not hold what its header says: not written by our program.
+#[derive(Debug, Error)]
+#[error(
+    "the record at byte {offset} of {used} is malformed; was the map written by another version?"
+)]
+pub struct Malformed {
+    offset: usize,
+    used: usize,
+}
+
+/// Appends the sources in `chunk` to `sources`. `now_ns` is CLOCK_MONOTONIC as their walk began.
+pub fn decode(chunk: &ws_chunk, now_ns: i64, sources: &mut Vec<Source>) -> Result<(), Malformed> {
+    let used = chunk.used as usize;
+    let mut rest = chunk.bytes.get(..used).ok_or(Malformed { offset: 0, used })?;
+    for _ in 0..chunk.records {
+        let malformed = Malformed { offset: used - rest.len(), used };
+        let (source, after) = parse(rest, now_ns).ok_or(malformed)?;
+        sources.push(source);
+        rest = after;
+    }
+    if rest.is_empty() { Ok(()) } else { Err(Malformed { offset: used - rest.len(), used }) }
+}
+
+/// Splits the first record off `bytes`.
+fn parse(bytes: &[u8], now_ns: i64) -> Option<(Source, &[u8])> {
+    let (record, _) = ws_record::read_from_prefix(bytes).ok()?;
+    let (whole, after) = bytes.split_at_checked(record.size.into())?;
+    let strings = whole.get(size_of::<ws_record>()..)?;
+    let (name, strings) = strings.split_at_checked(record.name_len.into())?;
+    let device = strings.get(..record.device_len.into())?;
+    Some((source(&record, name, device, now_ns), after))
+}
+
+/// The values of one source at `now_ns`.
+fn source(record: &ws_record, name: &[u8], device: &[u8], now_ns: i64) -> Source {
+    let flag = |bit: u32| u32::from(record.flags) & bit != 0;
+    let active = flag(WS_ACTIVE);
+    let since = |start: i64| now_ns.saturating_sub(start).max(0);
+    let active_time_ns = if active { since(record.last_time) } else { 0 };
+    let preventing = active && flag(WS_AUTOSLEEP);
+    let preventing_ns = if preventing { since(record.start_prevent_time) } else { 0 };
+    Source {
+        id: record.id,
+        name: String::from_utf8_lossy(name).into_owned(),
+        name_truncated: flag(WS_NAME_CUT),
+        device: String::from_utf8_lossy(device).into_owned(),
+        active,
+        consistent: !flag(WS_INCONSISTENT),
+        active_count: record.active_count,
+        event_count: record.event_count,
+        wakeup_count: record.wakeup_count,
+        expire_count: record.expire_count,
+        relax_count: record.relax_count,
+        active_time_ns,
+        total_time_ns: record.total_time.saturating_add(active_time_ns),
+        max_time_ns: record.max_time.max(active_time_ns),
+        last_change_ns: record.last_time,
+        prevent_suspend_time_ns: record.prevent_sleep_time.saturating_add(preventing_ns),
+    }
+}
+
+#[cfg(test)]
+pub(crate) mod testing {
+    use zerocopy::{FromZeros, IntoBytes};
+
+    use super::*;
+
+    /// A chunk that holds these records with their names and owners' names.
+    pub(crate) fn chunk(records: &[(ws_record, &[u8], &[u8])]) -> Box<ws_chunk> {
+        let mut chunk = Box::new(ws_chunk::new_zeroed());
+        let mut bytes = Vec::new();
+        for (record, name, device) in records {
+            let size = (size_of::<ws_record>() + name.len() + device.len()).next_multiple_of(8);
+            let record = ws_record {
+                size: size as u16,
+                name_len: name.len() as u16,
+                device_len: device.len() as u16,
+                ..*record
+            };
+            let end = bytes.len() + size;
+            bytes.extend_from_slice(record.as_bytes());
+            bytes.extend_from_slice(name);
+            bytes.extend_from_slice(device);
+            bytes.resize(end, 0xee);
+        }
+        chunk.bytes[..bytes.len()].copy_from_slice(&bytes);
+        chunk.used = bytes.len() as u32;
+        chunk.records = records.len() as u32;
+        chunk
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::testing::chunk;
+    use super::*;
+
+    const NOW: i64 = 10_000;
+
+    /// A source that was active for 700 ns in all, 500 ns at a stretch, and became active 2 µs ago.
+    fn active_record() -> ws_record {
+        ws_record {
+            id: 7,
+            flags: (WS_ACTIVE | WS_AUTOSLEEP) as u16,
+            total_time: 700,
+            max_time: 500,
+            last_time: 8_000,
+            start_prevent_time: 9_000,
+            prevent_sleep_time: 40,
+            event_count: 9,
+            active_count: 3,
+            relax_count: 2,
+            expire_count: 1,
+            wakeup_count: 4,
+            ..ws_record::default()
+        }
+    }
+
+    fn decoded(records: &[(ws_record, &[u8], &[u8])]) -> Vec<Source> {
+        let mut sources = Vec::new();
+        decode(&chunk(records), NOW, &mut sources).unwrap();
+        sources
+    }
+
+    fn one(record: ws_record) -> Source {
+        decoded(&[(record, b"s", b"")]).remove(0)
+    }
+
+    #[test]
+    fn active_source_counts_until_now() {
+        let source = one(active_record());
+
+        assert!(source.active && source.consistent);
+        assert_eq!(source.active_time_ns, 2_000);
+        assert_eq!(source.total_time_ns, 2_700);
+        assert_eq!(source.max_time_ns, 2_000);
+        assert_eq!(source.last_change_ns, 8_000);
+        assert_eq!(source.prevent_suspend_time_ns, 1_040);
+    }
+
+    #[test]
+    fn shorter_stretch_leaves_the_maximum() {
+        let source = one(ws_record { max_time: 3_000, ..active_record() });
+
+        assert_eq!(source.max_time_ns, 3_000);
+    }
+
+    #[test]
+    fn inactive_source_is_as_recorded() {
+        let source = one(ws_record { flags: WS_AUTOSLEEP as u16, ..active_record() });
+
+        assert!(!source.active);
+        assert_eq!(source.active_time_ns, 0);
+        assert_eq!(source.total_time_ns, 700);
+        assert_eq!(source.max_time_ns, 500);
+        assert_eq!(source.prevent_suspend_time_ns, 40);
+    }
+
+    #[test]
+    fn without_autosleep_nothing_is_prevented() {
+        let source = one(ws_record { flags: WS_ACTIVE as u16, ..active_record() });
+
+        assert_eq!(source.prevent_suspend_time_ns, 40);
+    }
+
+    #[test]
+    fn clock_before_last_time_counts_as_last_time() {
+        let later = NOW + 1;
+        let record = ws_record { last_time: later, start_prevent_time: later, ..active_record() };
+
+        let source = one(record);
+
+        assert_eq!(source.active_time_ns, 0);
+        assert_eq!(source.total_time_ns, 700);
+        assert_eq!(source.prevent_suspend_time_ns, 40);
+        assert_eq!(source.last_change_ns, later);
+    }
+
+    #[test]
+    fn times_saturate() {
+        let record = ws_record {
+            total_time: i64::MAX - 1,
+            prevent_sleep_time: i64::MAX,
+            last_time: i64::MIN,
+            ..active_record()
+        };
+
+        let source = one(record);
+
+        assert_eq!(source.active_time_ns, i64::MAX);
+        assert_eq!(source.total_time_ns, i64::MAX);
+        assert_eq!(source.prevent_suspend_time_ns, i64::MAX);
+    }
+
+    #[test]
+    fn counters_and_ids_are_raw() {
+        let source = one(ws_record { id: u32::MAX, event_count: u64::MAX, ..active_record() });
+
+        assert_eq!(source.id, u32::MAX);
+        assert_eq!(source.event_count, u64::MAX);
+        assert_eq!(
+            (source.active_count, source.relax_count, source.expire_count, source.wakeup_count),
+            (3, 2, 1, 4)
+        );
+    }
+
+    #[test]
+    fn strings_are_told_apart_and_replaced_where_not_utf8() {
+        let record = active_record();
+
+        let sources = decoded(&[
+            (record, b"eventpoll", b"alarmtimer.0.auto"),
+            (record, b"a\xffb", b""),
+            (ws_record { flags: WS_NAME_CUT as u16, ..record }, &[b'x'; 255], &[b'd'; 127]),
+        ]);
+
+        assert_eq!(sources[0].name, "eventpoll");
+        assert_eq!(sources[0].device, "alarmtimer.0.auto");
+        assert_eq!((sources[1].name.as_str(), sources[1].device.as_str()), ("a\u{fffd}b", ""));
+        assert_eq!((sources[2].name.len(), sources[2].device.len()), (255, 127));
+        assert!(sources[2].name_truncated && !sources[0].name_truncated);
+    }
+
+    #[test]
+    fn flag_of_a_torn_row_is_kept() {
+        let source = one(ws_record { flags: WS_INCONSISTENT as u16, ..active_record() });
+
+        assert!(!source.consistent);
+    }
+
+    #[test]
+    fn empty_chunk_has_no_sources() {
+        assert_eq!(decoded(&[]), []);
+    }
+
+    #[test]
+    fn lies_in_the_header_are_malformed() {
+        let good = || chunk(&[(active_record(), b"name", b"device")]);
+        let record_len = good().used;
+        type Spoil = fn(&mut ws_chunk);
+        let spoilt: [(&str, Spoil); 6] = [
+            ("used past the chunk", |chunk| chunk.used = u32::MAX),
+            ("used inside the record", |chunk| chunk.used -= 8),
+            ("more records than there are", |chunk| chunk.records = 2),
+            ("fewer records than there are", |chunk| chunk.records = 0),
+            ("size below the fixed part", |chunk| chunk.bytes[0..2].copy_from_slice(&[8, 0])),
+            ("name past the record", |chunk| chunk.bytes[2..4].copy_from_slice(&[0xff, 0xff])),
+        ];
+
+        for (what, spoil) in spoilt {
+            let mut chunk = good();
+            spoil(&mut chunk);
+            assert!(decode(&chunk, NOW, &mut Vec::new()).is_err(), "{what} ({record_len} bytes)");
+        }
+    }
+}

@@ -1,0 +1,107 @@
+// SPDX-License-Identifier: Apache-2.0
+//! What PID 1 of the test VM says to the harness on the host, in the one place that both read.
+//!
+//! The words travel on the serial port that also carries the output of the tests, one per line.
+
+use std::fmt;
+use std::str::FromStr;
+
+/// Begins every line that is meant for the harness and not for the person who reads the output.
+pub const PREFIX: &str = "wakeupstats-vm: ";
+
+/// One message from PID 1.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Message {
+    /// PID 1 runs, on this kernel release: the sign of life that a boot is judged by.
+    Up(String),
+    /// What the guest was asked to do is over. A run that never says this has failed.
+    Verdict(Verdict),
+}
+
+/// How a run ended, as seen from inside.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// Every program that was run exited with status 0.
+    Pass,
+    /// These programs did not, by name.
+    Fail(Vec<String>),
+    /// PID 1 could not do its own work; the text is the whole chain of errors.
+    Error(String),
+}
+
+/// A line that begins with [`PREFIX`] but that no known message has.
+#[derive(Debug, PartialEq, Eq)]
+pub struct UnknownMessage(pub String);
+
+impl fmt::Display for UnknownMessage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "PID 1 sent a message that this harness does not know: {:?}", self.0)
+    }
+}
+
+impl std::error::Error for UnknownMessage {}
+
+impl fmt::Display for Message {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(PREFIX)?;
+        match self {
+            Self::Up(release) => write!(f, "up {release}"),
+            Self::Verdict(Verdict::Pass) => f.write_str("verdict pass"),
+            Self::Verdict(Verdict::Fail(names)) => write!(f, "verdict fail {}", names.join(" ")),
+            // One message is one line, whatever the error's text has in it.
+            Self::Verdict(Verdict::Error(text)) => {
+                write!(f, "verdict error {}", text.replace(['\n', '\r'], " "))
+            }
+        }
+    }
+}
+
+impl FromStr for Message {
+    type Err = UnknownMessage;
+
+    fn from_str(line: &str) -> Result<Self, UnknownMessage> {
+        let unknown = || UnknownMessage(line.to_owned());
+        let words = line.trim_end().strip_prefix(PREFIX).ok_or_else(unknown)?;
+        if let Some(release) = words.strip_prefix("up ") {
+            return Ok(Self::Up(release.to_owned()));
+        }
+        match words.strip_prefix("verdict ").ok_or_else(unknown)?.split_once(' ') {
+            None if words == "verdict pass" => Ok(Self::Verdict(Verdict::Pass)),
+            Some(("fail", names)) => Ok(Self::Verdict(Verdict::Fail(
+                names.split_whitespace().map(str::to_owned).collect(),
+            ))),
+            Some(("error", text)) => Ok(Self::Verdict(Verdict::Error(text.to_owned()))),
+            _ => Err(unknown()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_message_reads_back_as_it_was_written() {
+        for message in [
+            Message::Up("7.3.4+deb13-amd64".to_owned()),
+            Message::Verdict(Verdict::Pass),
+            Message::Verdict(Verdict::Fail(vec!["parity".to_owned(), "names".to_owned()])),
+            Message::Verdict(Verdict::Error("mount proc on /proc".to_owned())),
+        ] {
+            assert_eq!(message.to_string().parse(), Ok(message));
+        }
+    }
+
+    #[test]
+    fn an_error_of_several_lines_stays_one_line() {
+        let message = Message::Verdict(Verdict::Error("one\ntwo\r\n".to_owned()));
+        assert_eq!(message.to_string().lines().count(), 1);
+    }
+
+    #[test]
+    fn other_lines_are_no_messages() {
+        for line in ["verdict pass", "wakeupstats-vm: verdict", "wakeupstats-vm: verdict passed"] {
+            assert_eq!(line.parse::<Message>(), Err(UnknownMessage(line.to_owned())));
+        }
+    }
+}

@@ -1,0 +1,102 @@
+// SPDX-License-Identifier: Apache-2.0
+//! Running what the VM is for, and reaping every process that ends on the way, as PID 1 must.
+
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+
+use anyhow::{Context as _, Result, bail};
+use init::Verdict;
+use rustix::process::{Pid, WaitOptions, WaitStatus, wait};
+
+use crate::{machine, tty};
+
+const SUITES: &str = "/tests";
+const DEMO: &str = "/bin/demo";
+const BUSYBOX: &str = "/bin/busybox";
+/// Names the kernel, as `tests/kernels.toml` does; set by the harness on the kernel command line.
+const KERNEL_VARIABLE: &str = "WAKEUPSTATS_KERNEL";
+
+/// Runs every test executable in name order, each with `filters`.
+pub(crate) fn run_suites(filters: &[String], hub: Child) -> Result<Verdict> {
+    let kernel = std::env::var(KERNEL_VARIABLE).unwrap_or_else(|_| "unnamed".to_owned());
+    let release = machine::release();
+    let mut failed = Vec::new();
+    for path in machine::files_in(Path::new(SUITES))? {
+        let suite = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        println!("\n     Running {suite} (kernel {kernel} {release})");
+        let child = command(&path).args(filters).stdin(Stdio::null()).spawn();
+        let child = child.with_context(|| format!("start {}", path.display()))?;
+        let status = wait_for(&child, &hub).with_context(|| format!("while {suite} ran"))?;
+        if !succeeded(&suite, status) {
+            failed.push(suite);
+        }
+    }
+    Ok(if failed.is_empty() { Verdict::Pass } else { Verdict::Fail(failed) })
+}
+
+/// Runs the demonstration.
+pub(crate) fn run_demo(hub: Child) -> Result<Verdict> {
+    let child = command(Path::new(DEMO)).stdin(Stdio::null()).spawn();
+    let status = wait_for(&child.with_context(|| format!("start {DEMO}"))?, &hub)?;
+    Ok(if succeeded("demo", status) {
+        Verdict::Pass
+    } else {
+        Verdict::Fail(vec!["demo".to_owned()])
+    })
+}
+
+/// Runs a shell until it exits. How it exits says nothing about the VM, so it always passes.
+pub(crate) fn run_shell(hub: Child) -> Result<Verdict> {
+    let install = command(Path::new(BUSYBOX)).args(["--install", "-s", "/bin"]).spawn();
+    wait_for(&install.with_context(|| format!("start {BUSYBOX}"))?, &hub)?;
+    // A session of its own with this terminal: that is what job control and Ctrl-C need.
+    let shell = command(Path::new(BUSYBOX)).args(["setsid", "-c", "/bin/sh"]).spawn();
+    wait_for(&shell.context("start the shell")?, &hub)?;
+    // The end of the session's leader hangs its terminal up; what was open reads and writes no more.
+    tty::take_over(false)?;
+    Ok(Verdict::Pass)
+}
+
+/// A command with the environment that every guest program gets.
+fn command(program: &Path) -> Command {
+    let mut command = Command::new(program);
+    command.env("PATH", "/bin").env("HOME", "/").env("TMPDIR", "/tmp").env("RUST_BACKTRACE", "1");
+    // The kernel has one list of wakeup sources, and one service has the name: tests take turns.
+    command.env("RUST_TEST_THREADS", "1");
+    command
+}
+
+/// Waits for `child`, and reaps whoever else ends meanwhile: orphans come to PID 1.
+fn wait_for(child: &Child, hub: &Child) -> Result<WaitStatus> {
+    loop {
+        let ended = wait(WaitOptions::empty()).context("wait for a process")?;
+        let Some((pid, status)) = ended else { continue };
+        if is(pid, child) {
+            return Ok(status);
+        }
+        if is(pid, hub) {
+            bail!("the service manager ended ({}); see the console log", describe(status));
+        }
+    }
+}
+
+fn is(pid: Pid, child: &Child) -> bool {
+    u32::try_from(pid.as_raw_nonzero().get()) == Ok(child.id())
+}
+
+/// Says how a program failed, which its own output may not, and whether it succeeded.
+fn succeeded(name: &str, status: WaitStatus) -> bool {
+    let success = status.exit_status() == Some(0);
+    if !success {
+        println!("{name}: {}", describe(status));
+    }
+    success
+}
+
+fn describe(status: WaitStatus) -> String {
+    match (status.exit_status(), status.terminating_signal()) {
+        (Some(code), _) => format!("exit status {code}"),
+        (None, Some(signal)) => format!("killed by signal {signal}"),
+        (None, None) => "ended in an unknown way".to_owned(),
+    }
+}

@@ -1,0 +1,9 @@
+// SPDX-License-Identifier: Apache-2.0
+//! What the guest's test suites stand on: real wakeup sources to read, sysfs to compare with, the
+//! daemon to call, and the kernel's power management to make sources do what only it can.
+
+pub mod daemon;
+pub mod meanwhile;
+pub mod power;
+pub mod sources;
+pub mod sysfs;

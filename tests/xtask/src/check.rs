@@ -1,0 +1,78 @@
+// SPDX-License-Identifier: Apache-2.0
+//! `cargo xtask check`: what can be said about the sources without a VM.
+
+use std::process::{Command, Stdio};
+
+use anyhow::{Context as _, Result};
+
+use crate::progress::say;
+use crate::workspace::Workspace;
+use crate::{packages, tidy};
+
+/// A check, and what puts right what it finds.
+struct Check {
+    name: &'static str,
+    run: fn(&Workspace) -> Result<bool>,
+    fix: &'static str,
+}
+
+const CHECKS: &[Check] = &[
+    Check { name: "rustfmt", run: rustfmt, fix: "cargo fmt --all" },
+    Check { name: "clang-format", run: clang_format, fix: "clang-format -i bpf/*.c bpf/*.h" },
+    Check { name: "tidy", run: tidy::run, fix: "edit the files that it names" },
+    Check {
+        name: "clippy",
+        run: clippy,
+        fix: "cargo clippy --workspace --all-targets --fix, or edit what it names",
+    },
+    Check { name: "doc", run: doc, fix: "edit the comments that rustdoc names" },
+];
+
+/// Runs every check, also after one has failed.
+pub(crate) fn run() -> Result<bool> {
+    let workspace = Workspace::load()?;
+    packages::ensure(&[packages::BUILD, packages::FORMAT])?;
+    let mut failed = Vec::new();
+    for check in CHECKS {
+        say(&format!("check: {}", check.name));
+        if !(check.run)(&workspace).with_context(|| format!("check {}", check.name))? {
+            failed.push(check);
+        }
+    }
+    for check in &failed {
+        say(&format!("check: {} failed; to fix it: {}", check.name, check.fix));
+    }
+    println!("check: {} passed, {} failed", CHECKS.len() - failed.len(), failed.len());
+    Ok(failed.is_empty())
+}
+
+fn rustfmt(workspace: &Workspace) -> Result<bool> {
+    succeeds(workspace.cargo().args(["fmt", "--all", "--check"]))
+}
+
+fn clippy(workspace: &Workspace) -> Result<bool> {
+    let arguments =
+        ["clippy", "--quiet", "--workspace", "--all-targets", "--", "--deny", "warnings"];
+    succeeds(workspace.cargo().args(arguments))
+}
+
+fn doc(workspace: &Workspace) -> Result<bool> {
+    let arguments = ["doc", "--quiet", "--workspace", "--no-deps", "--document-private-items"];
+    succeeds(workspace.cargo().args(arguments).env("RUSTDOCFLAGS", "--deny warnings"))
+}
+
+fn clang_format(workspace: &Workspace) -> Result<bool> {
+    let files = tidy::files(workspace, &["c", "h"])?;
+    if files.is_empty() {
+        return Ok(true);
+    }
+    let mut command = Command::new("clang-format");
+    command.current_dir(workspace.root()).args(["--dry-run", "-Werror"]).args(files);
+    succeeds(&mut command)
+}
+
+fn succeeds(command: &mut Command) -> Result<bool> {
+    let program = command.get_program().to_string_lossy().into_owned();
+    let status = command.stdin(Stdio::null()).stdout(std::io::stderr()).status();
+    Ok(status.with_context(|| format!("run {program}"))?.success())
+}

@@ -1,0 +1,104 @@
+// SPDX-License-Identifier: Apache-2.0
+//! The command line.
+
+use std::time::Duration;
+
+use anyhow::Result;
+use clap::{Args, Parser, Subcommand};
+
+use crate::{check, jobs, tests};
+
+/// Builds, boots, tests and checks wakeupstatsd.
+///
+/// Every command installs the Debian packages it lacks, and says which and why.
+#[derive(Parser)]
+#[command(
+    name = "cargo xtask",
+    bin_name = "cargo xtask",
+    after_help = "Exit status: 0 all is well; 1 a test, the demo or a check failed; 2 wrong command \
+                  line; 3 the harness itself failed (no verdict, time limit, hang, download, …).\n\
+                  WAKEUPSTATS_CACHE names the directory that keeps what is downloaded."
+)]
+pub(crate) struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Runs the tests: on this machine, then in a VM on each kernel of tests/kernels.toml.
+    Test(TestOptions),
+    /// Boots a kernel with the kfuncs and shows the service at work.
+    Demo(VmOptions),
+    /// Boots into a shell with binder and the service manager running; `exit` leaves it.
+    Shell(ShellOptions),
+    /// Checks what needs no VM: format, lints, documentation, house rules.
+    Check,
+}
+
+/// What every command that boots a VM takes.
+#[derive(Args)]
+pub(crate) struct VmOptions {
+    /// Shows the kernel's console too, with all its messages.
+    #[arg(long)]
+    pub(crate) verbose: bool,
+    /// Ends a VM that runs longer than this, as a failure of the harness.
+    ///
+    /// By default 900 for the tests, 300 for the demo, none for the shell.
+    #[arg(long, value_name = "SECONDS")]
+    time_limit: Option<u64>,
+}
+
+impl VmOptions {
+    /// The time one VM may take, or `default` seconds.
+    pub(crate) fn time_limit_or(&self, default: u64) -> Duration {
+        Duration::from_secs(self.time_limit.unwrap_or(default))
+    }
+
+    /// The time one VM may take where it has been given one.
+    pub(crate) fn time_limit(&self) -> Option<Duration> {
+        self.time_limit.map(Duration::from_secs)
+    }
+}
+
+#[derive(Args)]
+pub(crate) struct TestOptions {
+    /// Only on this kernel of tests/kernels.toml; leaves out the tests on this machine.
+    #[arg(long, value_name = "NAME", conflicts_with = "host_only")]
+    pub(crate) kernel: Option<String>,
+    /// Only this suite, a test target of tests/vm; leaves out the tests on this machine.
+    #[arg(long, value_name = "NAME", conflicts_with = "host_only")]
+    pub(crate) suite: Option<String>,
+    /// Only the tests on this machine.
+    #[arg(long, conflicts_with = "vm_only")]
+    pub(crate) host_only: bool,
+    /// Only the tests in the VM.
+    #[arg(long)]
+    pub(crate) vm_only: bool,
+    #[command(flatten)]
+    pub(crate) vm: VmOptions,
+    /// Only tests whose name contains one of these.
+    #[arg(value_name = "FILTER")]
+    pub(crate) filters: Vec<String>,
+}
+
+#[derive(Args)]
+pub(crate) struct ShellOptions {
+    /// Which kernel of tests/kernels.toml.
+    #[arg(long, value_name = "NAME", default_value = jobs::DEFAULT_KERNEL)]
+    pub(crate) kernel: String,
+    #[command(flatten)]
+    pub(crate) vm: VmOptions,
+}
+
+impl Arguments {
+    /// Does what was asked; false when it was done and what was looked at is not in order.
+    pub(crate) fn run(self) -> Result<bool> {
+        match self.command {
+            Command::Test(options) => tests::run(&options),
+            Command::Demo(options) => jobs::demo(&options),
+            Command::Shell(options) => jobs::shell(&options),
+            Command::Check => check::run(),
+        }
+    }
+}

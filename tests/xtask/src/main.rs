@@ -1,0 +1,42 @@
+// SPDX-License-Identifier: Apache-2.0
+//! `cargo xtask`: builds, boots, tests and checks the project.
+//!
+//! Exit status: 0 when all is well, 1 when a test, the demo or a check failed, 2 for a wrong command
+//! line, 3 when the harness itself failed, so that nothing can be said about the project.
+
+mod accel;
+mod apt;
+mod cache;
+mod check;
+mod cli;
+mod console;
+mod deb;
+mod guest;
+mod host;
+mod initramfs;
+mod jobs;
+mod kernel;
+mod packages;
+mod progress;
+mod qemu;
+mod relay;
+mod tally;
+mod tests;
+mod tidy;
+mod vm;
+mod workspace;
+
+use std::process::ExitCode;
+
+use clap::Parser as _;
+
+fn main() -> ExitCode {
+    match cli::Arguments::parse().run() {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::from(1),
+        Err(error) => {
+            progress::say_error(&error);
+            ExitCode::from(3)
+        }
+    }
+}

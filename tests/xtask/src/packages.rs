@@ -1,0 +1,120 @@
+// SPDX-License-Identifier: Apache-2.0
+//! The Debian packages that this machine must have, and their installation.
+
+use std::process::{Command, Stdio};
+
+use anyhow::{Context as _, Result, bail};
+
+use crate::progress::say;
+
+/// A package and what it is for.
+pub(crate) struct Package {
+    name: &'static str,
+    reason: &'static str,
+}
+
+/// To build the workspace.
+pub(crate) const BUILD: &[Package] = &[
+    Package {
+        name: "clang",
+        reason: "compiles the BPF program; bindgen reads its header with libclang",
+    },
+    Package { name: "gcc", reason: "compiles libbpf, links every program" },
+    Package { name: "libc6-dev", reason: "C headers and libc to link against" },
+    Package { name: "libelf-dev", reason: "libbpf links libelf statically" },
+    Package { name: "make", reason: "builds libbpf" },
+    Package { name: "pkg-config", reason: "finds libelf and zlib for libbpf" },
+    Package { name: "zlib1g-dev", reason: "libelf links zlib statically" },
+];
+
+/// To boot a VM.
+pub(crate) const VM: &[Package] = &[
+    Package { name: "debian-archive-keyring", reason: "verifies the kernels that are downloaded" },
+    Package { name: "qemu-system-x86", reason: "runs the VM" },
+];
+
+/// To check the format of C.
+pub(crate) const FORMAT: &[Package] =
+    &[Package { name: "clang-format", reason: "checks the format of the BPF program" }];
+
+/// Installs those that are missing, or says how to.
+pub(crate) fn ensure(lists: &[&[Package]]) -> Result<()> {
+    let wanted: Vec<&Package> = lists.iter().copied().flatten().collect();
+    let installed = installed(&wanted)?;
+    let missing: Vec<&Package> =
+        wanted.into_iter().filter(|p| !installed.iter().any(|name| name == p.name)).collect();
+    if missing.is_empty() {
+        return Ok(());
+    }
+    say("Debian packages that are needed and not installed:");
+    for package in &missing {
+        say(&format!("  {:<24}{}", package.name, package.reason));
+    }
+    install(&missing.iter().map(|package| package.name).collect::<Vec<_>>())
+}
+
+/// Which of the wanted packages are fully installed.
+fn installed(wanted: &[&Package]) -> Result<Vec<String>> {
+    let output = Command::new("dpkg-query")
+        .args(["--show", "--showformat", "${db:Status-Abbrev} ${Package}\n"])
+        .args(wanted.iter().map(|package| package.name))
+        .output()
+        .with_context(|| {
+            let names: Vec<_> = wanted.iter().map(|package| package.name).collect();
+            format!("ask dpkg-query for {}: this harness needs Debian", names.join(" "))
+        })?;
+    // Its exit status is 1 as soon as one is unknown; the output still lists the others.
+    Ok(installed_names(&String::from_utf8_lossy(&output.stdout)))
+}
+
+/// The names in dpkg-query's output whose state is "installed" (`ii`), not "configuration left".
+fn installed_names(output: &str) -> Vec<String> {
+    output
+        .lines()
+        .filter_map(|line| line.split_once(' '))
+        .filter(|(state, _)| state.trim_end() == "ii")
+        .map(|(_, name)| name.trim().to_owned())
+        .collect()
+}
+
+fn install(names: &[&str]) -> Result<()> {
+    let line = format!("apt-get install --yes --no-install-recommends {}", names.join(" "));
+    if !rustix::process::geteuid().is_root() {
+        bail!("only root may install packages; run: sudo apt-get update && sudo {line}");
+    }
+    say(&format!("installing them: apt-get update && {line}"));
+    // A third-party source that is down must not stop what Debian itself has.
+    let updated = apt_get(&["update"])?;
+    let mut arguments = vec!["install", "--yes", "--no-install-recommends"];
+    arguments.extend(names);
+    if !apt_get(&arguments)? {
+        let hint = if updated { "" } else { " (apt-get update had failed before)" };
+        bail!("packages could not be installed{hint}; put this right and try again: {line}");
+    }
+    Ok(())
+}
+
+/// Runs apt-get without questions; true when it succeeded.
+fn apt_get(arguments: &[&str]) -> Result<bool> {
+    let status = Command::new("apt-get")
+        .args(["-qq", "-o", "Dpkg::Use-Pty=0"])
+        .args(arguments)
+        .env("DEBIAN_FRONTEND", "noninteractive")
+        .stdin(Stdio::null())
+        // Standard output belongs to the demo and the tests.
+        .stdout(std::io::stderr())
+        .status()
+        .context("run apt-get: this harness needs Debian")?;
+    Ok(status.success())
+}
+
+#[cfg(test)]
+mod unit_tests {
+    use super::*;
+
+    #[test]
+    fn only_installed_packages_count() {
+        let output = "ii  clang\nrc  make\nun  qemu-system-x86\nii  zlib1g-dev\n";
+        assert_eq!(installed_names(output), ["clang", "zlib1g-dev"]);
+    }
+}

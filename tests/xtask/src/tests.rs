@@ -1,0 +1,148 @@
+// SPDX-License-Identifier: Apache-2.0
+//! `cargo xtask test`: the tests on this machine, then the guest suites on each kernel.
+
+use anyhow::{Context as _, Result, bail};
+use init::Verdict;
+
+use crate::cli::TestOptions;
+use crate::guest::{self, Programs};
+use crate::host;
+use crate::initramfs::Initramfs;
+use crate::kernel::{Source, Table};
+use crate::packages;
+use crate::progress::say_error;
+use crate::tally::{Count, Tally};
+use crate::vm::{Vm, show};
+use crate::workspace::Workspace;
+
+/// Seconds for all suites of one kernel.
+const TIME_LIMIT: u64 = 900;
+
+/// What is said at the end: a line for each place that tests ran in, and whether the harness held.
+#[derive(Default)]
+struct Summary {
+    lines: Vec<String>,
+    total: Count,
+    harness_failed: bool,
+}
+
+impl Summary {
+    fn add(&mut self, place: &str, count: Count) {
+        self.lines.push(format!("{place}: {count}"));
+        self.total += count;
+    }
+
+    /// A place whose tests could not be brought to an end counts as one failure, so that the last
+    /// line never looks better than the run was.
+    fn add_harness_failure(&mut self, place: &str, error: &anyhow::Error) {
+        say_error(error);
+        self.lines.push(format!("kernel {place}: the harness failed: {error:#}"));
+        self.total.failed += 1;
+        self.harness_failed = true;
+    }
+}
+
+/// Runs what was asked for and sums it up; the last line printed is the sum.
+pub(crate) fn run(options: &TestOptions) -> Result<bool> {
+    let workspace = Workspace::load()?;
+    let on_host = !options.vm_only && options.kernel.is_none() && options.suite.is_none();
+    let in_vm = !options.host_only;
+    let lists = [packages::BUILD, packages::VM];
+    packages::ensure(if in_vm { &lists } else { &lists[..1] })?;
+
+    let mut summary = Summary::default();
+    if on_host {
+        summary.add("this machine", host::run(&workspace, &options.filters)?);
+    }
+    if in_vm {
+        run_kernels(&workspace, options, &mut summary)?;
+    }
+    println!("\n{}", summary.lines.join("\n"));
+    println!("{}", summary.total);
+    if summary.harness_failed {
+        bail!("the harness failed, see above, so the sum says nothing about the project");
+    }
+    if summary.total == Count::default() {
+        bail!("no test ran: does a filter match the name of any?");
+    }
+    Ok(summary.total.failed == 0)
+}
+
+fn run_kernels(workspace: &Workspace, options: &TestOptions, summary: &mut Summary) -> Result<()> {
+    let table = Table::load(workspace)?;
+    let sources = match &options.kernel {
+        Some(name) => vec![table.kernel(name)?.clone()],
+        None => table.kernels,
+    };
+    let programs = guest::build(workspace)?;
+    let all: Vec<String> = programs.suites.keys().cloned().collect();
+    if let Some(suite) = options.suite.as_ref().filter(|suite| !all.contains(suite)) {
+        bail!("no suite is named {suite:?}; tests/vm has {}", all.join(", "));
+    }
+    let mut ran = false;
+    for source in &sources {
+        let mut suites = source.suites(&all)?;
+        suites.retain(|suite| options.suite.as_ref().is_none_or(|wanted| wanted == suite));
+        if suites.is_empty() {
+            continue;
+        }
+        ran = true;
+        match run_kernel(workspace, options, source, &programs, &suites) {
+            Ok((place, count)) => summary.add(&place, count),
+            Err(error) => summary.add_harness_failure(&source.name, &error),
+        }
+    }
+    if !ran {
+        bail!("none of the chosen suites runs on the chosen kernel; see tests/kernels.toml");
+    }
+    Ok(())
+}
+
+/// Runs suites on one kernel; returns where they ran and how many tests there were.
+fn run_kernel(
+    workspace: &Workspace,
+    options: &TestOptions,
+    source: &Source,
+    programs: &Programs,
+    suites: &[String],
+) -> Result<(String, Count)> {
+    let kernel = source.fetch(workspace)?;
+    let policy = workspace.tests_file("hub.toml");
+    let mut initramfs = Initramfs::new(programs, &kernel, &policy)?;
+    for suite in suites {
+        let path = programs.suites.get(suite).context("a suite was not built")?;
+        initramfs.add_program(&format!("tests/{suite}"), path)?;
+    }
+    let job = ["test".to_owned()].into_iter().chain(options.filters.iter().cloned()).collect();
+    let mut vm = Vm::prepare(workspace, &kernel, &initramfs, job, options.vm.verbose)?;
+    vm.time_limit = Some(options.vm.time_limit_or(TIME_LIMIT));
+    let mut tally = Tally::default();
+    let (verdict, accel) = vm.run(workspace, &mut |bytes| {
+        show(bytes);
+        tally.feed(bytes);
+    })?;
+    let failed_suites = match verdict {
+        Verdict::Fail(names) => u64::try_from(names.len()).context("count failed suites")?,
+        Verdict::Pass | Verdict::Error(_) => 0,
+    };
+    let place = format!("kernel {} ({}, {accel})", kernel.name, kernel.release);
+    Ok((place, tally.finish(failed_suites)))
+}
+
+#[cfg(test)]
+mod unit_tests {
+    use super::*;
+
+    #[test]
+    fn a_failure_of_the_harness_shows_in_the_sum() {
+        let mut summary = Summary::default();
+        summary.add("this machine", Count { passed: 2, failed: 0 });
+        summary.add_harness_failure("native", &anyhow::anyhow!("time limit"));
+        assert_eq!(summary.total.to_string(), "2 passed, 1 failed");
+        assert_eq!(
+            summary.lines,
+            ["this machine: 2 passed, 0 failed", "kernel native: the harness failed: time limit"]
+        );
+        assert!(summary.harness_failed);
+    }
+}

@@ -1,0 +1,307 @@
+// SPDX-License-Identifier: Apache-2.0
+//! One run of a VM, from the start of QEMU to a verdict or to the reason why there is none.
+
+use std::io::{BufRead as _, BufReader, Read, Write as _};
+use std::path::PathBuf;
+use std::process::{ExitStatus, Stdio};
+use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, Result, bail};
+use init::{Message, Verdict};
+
+use crate::accel::{self, Accel};
+use crate::console::Console;
+use crate::initramfs::Initramfs;
+use crate::kernel::Kernel;
+use crate::progress::{Step, say};
+use crate::qemu::{self, Qemu};
+use crate::relay::{Piece, Relay};
+use crate::workspace::Workspace;
+
+/// An accelerator on trial has this long to bring PID 1 up. KVM takes two seconds where it works.
+const TRIAL: Duration = Duration::from_secs(12);
+/// What a kernel that is lost still prints (registers, the stack) is worth waiting for.
+const MARKER_GRACE: Duration = Duration::from_secs(2);
+/// Powering off after the verdict takes about a second, emulated.
+const POWER_OFF_GRACE: Duration = Duration::from_secs(20);
+
+/// What to run.
+pub(crate) struct Vm<'a> {
+    pub(crate) kernel: &'a Kernel,
+    pub(crate) initramfs: PathBuf,
+    /// The arguments of PID 1.
+    pub(crate) job: Vec<String>,
+    /// A person types: the terminal is the guest's, and a marker ends nothing.
+    pub(crate) interactive: bool,
+    pub(crate) verbose: bool,
+    pub(crate) time_limit: Option<Duration>,
+    /// Where the console is kept.
+    pub(crate) log: PathBuf,
+}
+
+/// What happened on one of QEMU's streams.
+enum Event {
+    Programs(Vec<u8>),
+    Console(Vec<u8>),
+}
+
+/// Why a run was cut short.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Cut {
+    TimeLimit(Duration),
+    /// PID 1 gave no sign of life in time, on trial.
+    Trial,
+}
+
+/// All that is known when a run is over.
+#[derive(Default)]
+struct End {
+    up: bool,
+    verdict: Option<Verdict>,
+    marker: Option<&'static str>,
+    cut: Option<Cut>,
+}
+
+impl<'a> Vm<'a> {
+    /// A VM that does `job`, its initramfs written; without a time limit.
+    pub(crate) fn prepare(
+        workspace: &Workspace,
+        kernel: &'a Kernel,
+        initramfs: &Initramfs,
+        job: Vec<String>,
+        verbose: bool,
+    ) -> Result<Self> {
+        let run = match job.first().map(String::as_str) {
+            Some("test") => format!("test-{}", kernel.name),
+            Some(other) => other.to_owned(),
+            None => bail!("a VM without a job"),
+        };
+        let path = |extension| workspace.runs().join(format!("{run}.{extension}"));
+        initramfs.write(&path("cpio"))?;
+        Ok(Self {
+            kernel,
+            initramfs: path("cpio"),
+            job,
+            interactive: false,
+            verbose,
+            time_limit: None,
+            log: path("console.log"),
+        })
+    }
+
+    /// Boots and runs to the end; `output` gets what the guest's programs print.
+    pub(crate) fn run(
+        &self,
+        workspace: &Workspace,
+        output: &mut dyn FnMut(&[u8]),
+    ) -> Result<(Verdict, Accel)> {
+        let candidates = accel::candidates(workspace.cache());
+        for (number, &accel) in (1..).zip(&candidates) {
+            let on_trial = number < candidates.len();
+            let (end, status, console) = self.attempt(accel, on_trial, output)?;
+            if end.up && candidates.len() > 1 {
+                accel::remember(workspace.cache(), accel);
+            }
+            if on_trial && !end.up {
+                say(&format!("{accel} does not run the VM here; trying {}", Accel::Tcg));
+                continue;
+            }
+            let judged = end.judge(status);
+            if judged.is_err() {
+                say(&console.report());
+            }
+            let name = &self.kernel.name;
+            let verdict = judged.with_context(|| format!("the VM of kernel {name} failed"))?;
+            return Ok((verdict, accel));
+        }
+        bail!("QEMU has no accelerator here");
+    }
+
+    fn attempt(
+        &self,
+        accel: Accel,
+        on_trial: bool,
+        output: &mut dyn FnMut(&[u8]),
+    ) -> Result<(End, Option<ExitStatus>, Console)> {
+        let mut console = Console::new(&self.log, self.verbose)?;
+        let append = qemu::append(self.kernel, &self.job, self.verbose)?;
+        let stdin = if self.interactive { Stdio::inherit() } else { Stdio::null() };
+        let step = Step::new(&format!("booting {} with {accel}", self.kernel.release));
+        let mut qemu = Qemu::start(accel, &self.kernel.vmlinuz, &self.initramfs, &append, stdin)?;
+        let events = read_streams(&mut qemu)?;
+        let mut end = self.follow(&events, on_trial, &mut console, output, step)?;
+        qemu.stop();
+        // The last lines, a panic's among them, may still be on their way.
+        for event in events {
+            if let Event::Console(line) = event {
+                end.marker = end.marker.or(console.line(&line)?);
+            }
+        }
+        let status = qemu.child().try_wait().context("wait for QEMU")?;
+        Ok((end, status, console))
+    }
+
+    /// Follows the streams until they end or the run must be cut short.
+    fn follow(
+        &self,
+        events: &Receiver<Event>,
+        on_trial: bool,
+        console: &mut Console,
+        output: &mut dyn FnMut(&[u8]),
+        step: Step,
+    ) -> Result<End> {
+        let started = Instant::now();
+        let mut end = End::default();
+        let mut relay = Relay::default();
+        let mut step = Some(step);
+        // Set once the run is as good as over.
+        let mut stop_at: Option<Instant> = None;
+        loop {
+            let limit = self.time_limit.map(|limit| (started + limit, Cut::TimeLimit(limit)));
+            let trial = (on_trial && !end.up).then(|| (started + TRIAL, Cut::Trial));
+            let cut = limit.into_iter().chain(trial).min_by_key(|(at, _)| *at);
+            let until = stop_at.into_iter().chain(cut.map(|(at, _)| at)).min();
+            let event = match until {
+                Some(until) => events.recv_timeout(until.saturating_duration_since(Instant::now())),
+                None => events.recv().map_err(RecvTimeoutError::from),
+            };
+            match event {
+                Ok(Event::Programs(bytes)) => {
+                    for piece in relay.feed(&bytes) {
+                        match piece {
+                            Piece::Text(text) => output(&text),
+                            Piece::Message(Message::Up(_)) => {
+                                end.up = true;
+                                step.take().into_iter().for_each(Step::done);
+                            }
+                            Piece::Message(Message::Verdict(verdict)) => {
+                                end.verdict = Some(verdict);
+                                stop_at = Some(Instant::now() + POWER_OFF_GRACE);
+                            }
+                        }
+                    }
+                }
+                Ok(Event::Console(line)) => {
+                    if let Some(marker) = console.line(&line)?
+                        && end.marker.is_none()
+                        && !self.interactive
+                    {
+                        end.marker = Some(marker);
+                        stop_at = Some(Instant::now() + MARKER_GRACE);
+                    }
+                }
+                Err(RecvTimeoutError::Timeout) => {
+                    let is_over = stop_at.is_some_and(|at| at <= Instant::now());
+                    end.cut = cut.filter(|_| !is_over).map(|(_, cut)| cut);
+                    break;
+                }
+                Err(RecvTimeoutError::Disconnected) => break,
+            }
+        }
+        output(&relay.rest());
+        Ok(end)
+    }
+}
+
+impl End {
+    /// The verdict, or why there is none that could be believed.
+    fn judge(self, status: Option<ExitStatus>) -> Result<Verdict> {
+        if let Some(marker) = self.marker {
+            bail!("the kernel's console has the marker {marker:?}");
+        }
+        match (self.verdict, self.cut) {
+            (Some(Verdict::Error(text)), _) => bail!("PID 1 failed: {text}"),
+            (Some(verdict), _) => Ok(verdict),
+            (None, Some(Cut::TimeLimit(limit))) => {
+                bail!("it ran into the time limit of {} s (--time-limit)", limit.as_secs())
+            }
+            (None, Some(Cut::Trial)) => bail!("PID 1 gave no sign of life"),
+            (None, None) => {
+                let status = status.map_or_else(|| "unknown".to_owned(), |s| s.to_string());
+                bail!("it ended without a verdict (QEMU: {status})")
+            }
+        }
+    }
+}
+
+/// Reads both streams on threads of their own; the channel closes when both have ended.
+fn read_streams(qemu: &mut Qemu) -> Result<Receiver<Event>> {
+    let child = qemu.child();
+    let programs = child.stdout.take().context("QEMU has no standard output")?;
+    let console = child.stderr.take().context("QEMU has no standard error")?;
+    let (sender, receiver) = mpsc::channel();
+    let other = sender.clone();
+    thread::spawn(move || read_bytes(programs, &other));
+    thread::spawn(move || read_lines(console, &sender));
+    Ok(receiver)
+}
+
+fn read_bytes(mut stream: impl Read, events: &Sender<Event>) {
+    let mut buffer = [0; 4096];
+    // An error is the end of the stream as much as the end itself is.
+    while let Ok(length @ 1..) = stream.read(&mut buffer) {
+        let bytes = buffer.get(..length).unwrap_or_default().to_vec();
+        if events.send(Event::Programs(bytes)).is_err() {
+            break;
+        }
+    }
+}
+
+fn read_lines(stream: impl Read, events: &Sender<Event>) {
+    let mut stream = BufReader::new(stream);
+    let mut line = Vec::new();
+    while let Ok(1..) = stream.read_until(b'\n', &mut line) {
+        if events.send(Event::Console(std::mem::take(&mut line))).is_err() {
+            break;
+        }
+    }
+}
+
+/// Writes to standard output at once.
+pub(crate) fn show(bytes: &[u8]) {
+    let mut stdout = std::io::stdout().lock();
+    let mut rest = bytes;
+    while !rest.is_empty() {
+        match stdout.write(rest) {
+            Ok(length) => rest = rest.get(length..).unwrap_or_default(),
+            // QEMU sets the terminal that it shares with us to non-blocking.
+            Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => {
+                thread::sleep(Duration::from_millis(2));
+            }
+            Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
+            // Nobody reads any more (`| head`); the run goes on to its verdict.
+            Err(_) => return,
+        }
+    }
+    let _ = stdout.flush();
+}
+
+#[cfg(test)]
+mod unit_tests {
+    use super::*;
+
+    #[test]
+    fn a_verdict_is_believed() {
+        let end = End { up: true, verdict: Some(Verdict::Pass), ..End::default() };
+        assert_eq!(end.judge(None).unwrap(), Verdict::Pass);
+    }
+
+    #[test]
+    fn a_marker_outweighs_a_verdict() {
+        let marker = Some("kernel panic");
+        let end = End { up: true, verdict: Some(Verdict::Pass), marker, cut: None };
+        assert!(end.judge(None).unwrap_err().to_string().contains("kernel panic"));
+    }
+
+    #[test]
+    fn a_run_without_a_verdict_is_a_failure_that_says_why() {
+        let message = |end: End| end.judge(None).unwrap_err().to_string();
+        let limit = Some(Cut::TimeLimit(Duration::from_secs(7)));
+        assert!(message(End { cut: limit, ..End::default() }).contains("limit of 7 s"));
+        assert!(message(End::default()).contains("without a verdict"));
+        let verdict = Some(Verdict::Error("mount proc on /proc".to_owned()));
+        assert!(message(End { verdict, ..End::default() }).contains("mount proc on /proc"));
+    }
+}
