@@ -1,8 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
-//! Rust bindings of `android.system.wakeupstats`, generated from the AIDL by rsbinder-aidl.
+//! Rust bindings of `android.system.wakeupstats`, generated from the AIDL by rsbinder-aidl, and what
+//! a client in Rust wants on top: plain rows ([`rows()`]) and a copy that is kept up to date by what
+//! changed ([`Cache`]).
 //!
 //! The AIDL files document each method, field and unit. Where to start: [`IWakeupStats`], which is
 //! registered with the service manager as [`SERVICE_NAME`].
+
+mod cache;
+mod rows;
+
+pub use cache::Cache;
+pub use rows::{Malformed, Source, columns, rows};
 
 /// The name under which the service is registered with the service manager.
 pub const SERVICE_NAME: &str = "wakeupstats";
@@ -15,9 +23,14 @@ mod generated {
 use generated::android::system::wakeupstats;
 
 pub use wakeupstats::IWakeupStats::{
-    BnWakeupStats, BpWakeupStats, ERROR_READ_FAILED, ERROR_REPLY_TOO_LARGE, IWakeupStats,
+    BnWakeupStats, BpWakeupStats, ERROR_READ_FAILED, ERROR_REPLY_FAILED, IWakeupStats,
 };
+pub use wakeupstats::PassedOverBackend::PassedOverBackend;
+pub use wakeupstats::ServiceStatus::ServiceStatus;
 pub use wakeupstats::SnapshotBackend::SnapshotBackend;
+pub use wakeupstats::SnapshotOrder::SnapshotOrder;
 pub use wakeupstats::SnapshotQuery::SnapshotQuery;
 pub use wakeupstats::WakeupSnapshot::WakeupSnapshot;
-pub use wakeupstats::WakeupSource::WakeupSource;
+pub use wakeupstats::WakeupSources::{
+    FLAG_ACTIVE, FLAG_INCONSISTENT, FLAG_NAME_TRUNCATED, WakeupSources,
+};

@@ -1,32 +1,28 @@
 // SPDX-License-Identifier: Apache-2.0
-//! `IWakeupStats` on binder: each call reads a snapshot, and converts it.
-//!
-//! The only module of the library that knows binder.
+//! `IWakeupStats` on binder. A method checks access, delegates, and converts.
 
 use std::error::Error as StdError;
 use std::io;
-use std::sync::{Mutex, PoisonError};
 
 use log::warn;
-use rsbinder::{BinderResult, Interface, ProcessState, Status, StatusCode, Strong, hub};
+use rsbinder::{
+    BinderResult, ExceptionCode, Interface, ProcessState, Status, StatusCode, Strong, hub,
+};
 use rustix::system::uname;
-use rustix::time::{ClockId, clock_gettime};
 use thiserror::Error;
 use wakeupstats_aidl::{
-    BnWakeupStats, ERROR_READ_FAILED, ERROR_REPLY_TOO_LARGE, IWakeupStats, SERVICE_NAME,
-    SnapshotBackend, SnapshotQuery, WakeupSnapshot, WakeupSource,
+    BnWakeupStats, ERROR_READ_FAILED, ERROR_REPLY_FAILED, IWakeupStats, PassedOverBackend,
+    SERVICE_NAME, ServiceStatus, SnapshotBackend, SnapshotQuery, WakeupSnapshot,
 };
 
-use crate::model::{Backend, Snapshot, Source};
+use crate::access::{self, Access};
+use crate::chain;
+use crate::model::Snapshot;
+use crate::query;
+use crate::reader::{Reader, monotonic_ns};
+use crate::reply;
 use crate::table::Table;
-use crate::walk::{self, Program, Walker};
-
-/// The largest reply that a client with binder's default mapping of 1 MiB less two pages can take,
-/// less what the parcel's own header and the status need. Bytes.
-const MAX_REPLY: usize = 1024 * 1024 - 2 * 4096 - 1024;
-
-/// What a row takes in a parcel beside its two strings, which are UTF-16 and padded. Bytes.
-const ROW_BYTES: usize = 4 + 4 + 4 * 4 + 10 * 8 + 2 * (4 + 2 + 2);
+use crate::walk::{self, Program};
 
 /// Why a call failed, or the service could not begin.
 #[derive(Debug, Error)]
@@ -52,17 +48,18 @@ pub enum Error {
     /// The thread pool ended.
     #[error("binder's thread pool ended")]
     ThreadPool(#[source] StatusCode),
+    /// The caller may not call.
+    #[error(transparent)]
+    Denied(#[from] access::Denied),
+    /// The query makes no sense.
+    #[error(transparent)]
+    Query(#[from] query::Error),
     /// No snapshot could be read.
     #[error(transparent)]
     Read(#[from] walk::Error),
-    /// The snapshot does not fit into a reply.
-    #[error("{sources} wakeup sources do not fit into one reply ({bytes} bytes of {MAX_REPLY})")]
-    ReplyTooLarge {
-        /// How many sources there are.
-        sources: usize,
-        /// How long the reply would be.
-        bytes: usize,
-    },
+    /// The snapshot could not be put into a reply.
+    #[error(transparent)]
+    Reply(#[from] reply::Error),
     /// The dump was called with an argument.
     #[error("unknown option: {0}\nUsage: dumpsys wakeupstats")]
     UnknownOption(String),
@@ -78,13 +75,14 @@ pub fn open() -> Result<(), Error> {
 /// The service.
 #[derive(Debug)]
 pub struct WakeupStats<P> {
-    walker: Mutex<Walker<P>>,
+    reader: Reader<P>,
+    access: Access,
 }
 
 impl<P: Program + Send + 'static> WakeupStats<P> {
-    /// A service that reads its snapshots from `walker`, one at a time.
-    pub fn new(walker: Walker<P>) -> Self {
-        WakeupStats { walker: Mutex::new(walker) }
+    /// A service that answers from `reader` those whom `access` lets in.
+    pub fn new(reader: Reader<P>, access: Access) -> Self {
+        WakeupStats { reader, access }
     }
 
     /// Registers the service and serves calls. Does not return unless that fails.
@@ -95,22 +93,48 @@ impl<P: Program + Send + 'static> WakeupStats<P> {
         ProcessState::join_thread_pool().map_err(Error::ThreadPool)
     }
 
-    fn snapshot(&self) -> Result<Snapshot, Error> {
-        // A panic elsewhere can't have left half a walker: each snapshot begins with a new run.
-        let mut walker = self.walker.lock().unwrap_or_else(PoisonError::into_inner);
-        Ok(walker.snapshot()?)
+    fn snapshot(&self, query: &SnapshotQuery) -> Result<WakeupSnapshot, Error> {
+        self.access.check(access::BATTERY_STATS)?;
+        let (core, max_age) = reply::query(query)?;
+        let answer =
+            self.reader.read(max_age, |tracker| reply::snapshot(query, &core.answer(tracker)));
+        let mut reply = answer?;
+        reply::move_large_sources(&mut reply)?;
+        Ok(reply)
+    }
+
+    fn status(&self) -> Result<ServiceStatus, Error> {
+        self.access.check(access::BATTERY_STATS)?;
+        Ok(self.reader.known(|tracker, room, error| ServiceStatus {
+            backend: reply::backend(self.reader.backend()),
+            passedOver: vec![PassedOverBackend {
+                backend: SnapshotBackend::PINNED,
+                reason: "this version has no such backend".into(),
+            }],
+            kernelRelease: kernel_release(),
+            instance: tracker.instance(),
+            sequence: tracker.sequence(),
+            lastSnapshotNs: tracker.walk().map_or(0, |walk| walk.monotonic_ns),
+            totalSources: tracker.walk().map_or(0, |walk| reply::int(walk.total)),
+            roomBytes: room.cast_signed(),
+            lastError: error.map(|error| error.message.clone()).unwrap_or_default(),
+            lastErrorNs: error.map_or(0, |error| error.monotonic_ns),
+        }))
     }
 
     fn dump_text(&self, args: &[String]) -> Result<String, Error> {
+        self.access.check(access::DUMP)?;
         if let Some(arg) = args.first() {
             return Err(Error::UnknownOption(arg.escape_default().to_string()));
         }
-        let snapshot = self.snapshot()?;
-        let now = clock_gettime(ClockId::Monotonic);
-        let now_ns = now.tv_sec.saturating_mul(1_000_000_000).saturating_add(now.tv_nsec);
-        let kernel = uname();
-        let kernel = kernel.release().to_string_lossy();
-        Ok(Table { snapshot: &snapshot, kernel: &kernel, now_ns }.to_string())
+        let snapshot = self.reader.read(std::time::Duration::ZERO, |tracker| {
+            let sources = tracker.rows().iter().map(|row| row.source.clone()).collect();
+            tracker.walk().map(|walk| Snapshot { walk, sources })
+        })?;
+        let kernel = kernel_release();
+        Ok(snapshot.map_or_else(String::new, |snapshot| {
+            Table { snapshot: &snapshot, kernel: &kernel, now_ns: monotonic_ns() }.to_string()
+        }))
     }
 }
 
@@ -124,76 +148,30 @@ impl<P: Program + Send + 'static> Interface for WakeupStats<P> {
 }
 
 impl<P: Program + Send + 'static> IWakeupStats for WakeupStats<P> {
-    fn getSnapshot(&self, _query: &SnapshotQuery) -> BinderResult<WakeupSnapshot> {
-        self.snapshot().and_then(reply).map_err(status)
+    fn getSnapshot(&self, query: &SnapshotQuery) -> BinderResult<WakeupSnapshot> {
+        self.snapshot(query).map_err(status)
+    }
+
+    fn getStatus(&self) -> BinderResult<ServiceStatus> {
+        self.status().map_err(status)
     }
 }
 
 /// The one place where an error becomes what a caller sees.
 fn status(error: Error) -> Status {
-    let code = match error {
-        Error::ReplyTooLarge { .. } => ERROR_REPLY_TOO_LARGE,
-        _ => ERROR_READ_FAILED,
-    };
     let message = chain(&error);
-    warn!("a call failed: {message}");
-    Status::new_service_specific_error(code, Some(message))
-}
-
-/// An error with its causes.
-pub fn chain(error: &dyn StdError) -> String {
-    std::iter::successors(error.source(), |&cause| cause.source())
-        .fold(error.to_string(), |message, cause| {
-            format!("{message}: {}", cause.to_string().trim())
-        })
-}
-
-fn reply(snapshot: Snapshot) -> Result<WakeupSnapshot, Error> {
-    let row = |source: &Source| ROW_BYTES + 2 * (source.name.len() + source.device.len());
-    let bytes = snapshot.sources.iter().map(row).sum();
-    if bytes > MAX_REPLY {
-        return Err(Error::ReplyTooLarge { sources: snapshot.sources.len(), bytes });
+    // A caller's own mistake is for the caller to know; it could fill the log with it.
+    if !matches!(error, Error::Denied(_) | Error::Query(_)) {
+        warn!("a call failed: {message}");
     }
-    Ok(WakeupSnapshot {
-        backend: match snapshot.backend {
-            Backend::Load => SnapshotBackend::LOAD,
-        },
-        walks: int(snapshot.walks),
-        monotonicNs: snapshot.monotonic_ns,
-        boottimeNs: snapshot.boottime_ns,
-        walkDurationNs: snapshot.duration_ns,
-        totalSources: int(snapshot.total),
-        complete: snapshot.complete,
-        sources: snapshot.sources.into_iter().map(row_of).collect(),
-    })
-}
-
-fn row_of(source: Source) -> WakeupSource {
-    WakeupSource {
-        id: int(source.id),
-        name: source.name,
-        nameTruncated: source.name_truncated,
-        device: source.device,
-        active: source.active,
-        consistent: source.consistent,
-        activeCount: long(source.active_count),
-        eventCount: long(source.event_count),
-        wakeupCount: long(source.wakeup_count),
-        expireCount: long(source.expire_count),
-        relaxCount: long(source.relax_count),
-        activeTimeNs: source.active_time_ns,
-        totalTimeNs: source.total_time_ns,
-        maxTimeNs: source.max_time_ns,
-        lastChangeNs: source.last_change_ns,
-        preventSuspendTimeNs: source.prevent_suspend_time_ns,
+    match error {
+        Error::Denied(_) => (ExceptionCode::Security, message.as_str()).into(),
+        Error::Query(_) => (ExceptionCode::IllegalArgument, message.as_str()).into(),
+        Error::Reply(_) => Status::new_service_specific_error(ERROR_REPLY_FAILED, Some(message)),
+        _ => Status::new_service_specific_error(ERROR_READ_FAILED, Some(message)),
     }
 }
 
-/// AIDL has no unsigned numbers; the kernel's ids and counts stay far below the limit.
-fn int(value: u32) -> i32 {
-    i32::try_from(value).unwrap_or(i32::MAX)
-}
-
-fn long(value: u64) -> i64 {
-    i64::try_from(value).unwrap_or(i64::MAX)
+fn kernel_release() -> String {
+    uname().release().to_string_lossy().into_owned()
 }

@@ -18,9 +18,9 @@ impl fmt::Display for Backend {
     }
 }
 
-/// The kernel's wakeup sources at one moment. Times are in nanoseconds.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Snapshot {
+/// How and when the kernel's list was read. Times are in nanoseconds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Walk {
     /// How the list was read.
     pub backend: Backend,
     /// How often the list was walked: more than once only where the room may not grow. Each walk
@@ -36,15 +36,15 @@ pub struct Snapshot {
     pub total: u32,
     /// Whether each walk reached the end of the list and had room for all that it looked for.
     pub complete: bool,
-    /// The sources in the kernel's order, the youngest first; by walk where there were several.
-    pub sources: Vec<Source>,
 }
 
-impl Snapshot {
-    /// How many sources are active.
-    pub fn active(&self) -> usize {
-        self.sources.iter().filter(|source| source.active).count()
-    }
+/// The kernel's wakeup sources at one moment.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Snapshot {
+    /// How and when they were read.
+    pub walk: Walk,
+    /// The sources in the kernel's order, the youngest first; by walk where there were several.
+    pub sources: Vec<Source>,
 }
 
 /// One wakeup source. Values are those of `/sys/class/wakeup/wakeupN`, but in nanoseconds.
@@ -61,6 +61,7 @@ pub struct Source {
     /// The kernel's active bit.
     pub active: bool,
     /// Whether all values are of one moment: false if the source changed during each read of it.
+    /// Its times then leave out the stretch in which it is active.
     pub consistent: bool,
     /// Times it was activated.
     pub active_count: u64,

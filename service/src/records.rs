@@ -48,7 +48,10 @@ fn parse(bytes: &[u8], now_ns: i64) -> Option<(Source, &[u8])> {
 fn source(record: &ws_record, name: &[u8], device: &[u8], now_ns: i64) -> Source {
     let flag = |bit: u32| u32::from(record.flags) & bit != 0;
     let active = flag(WS_ACTIVE);
-    let since = |start: i64| now_ns.saturating_sub(start).max(0);
+    let consistent = !flag(WS_INCONSISTENT);
+    // Where the fields are of several moments, a stretch that they seem to be in may be over and
+    // part of the total already. Left out, all values are such as the source had at some moment.
+    let since = |start: i64| if consistent { now_ns.saturating_sub(start).max(0) } else { 0 };
     let active_time_ns = if active { since(record.last_time) } else { 0 };
     let preventing = active && flag(WS_AUTOSLEEP);
     let preventing_ns = if preventing { since(record.start_prevent_time) } else { 0 };
@@ -58,7 +61,7 @@ fn source(record: &ws_record, name: &[u8], device: &[u8], now_ns: i64) -> Source
         name_truncated: flag(WS_NAME_CUT),
         device: String::from_utf8_lossy(device).into_owned(),
         active,
-        consistent: !flag(WS_INCONSISTENT),
+        consistent,
         active_count: record.active_count,
         event_count: record.event_count,
         wakeup_count: record.wakeup_count,
@@ -235,10 +238,15 @@ mod tests {
     }
 
     #[test]
-    fn flag_of_a_torn_row_is_kept() {
-        let source = one(ws_record { flags: WS_INCONSISTENT as u16, ..active_record() });
+    fn torn_row_says_so_and_has_no_more_than_the_kernel_had() {
+        let flags = (WS_INCONSISTENT | WS_ACTIVE | WS_AUTOSLEEP) as u16;
+
+        let source = one(ws_record { flags, ..active_record() });
 
         assert!(!source.consistent);
+        assert_eq!(source.active_time_ns, 0);
+        assert_eq!((source.total_time_ns, source.max_time_ns), (700, 500));
+        assert_eq!(source.prevent_suspend_time_ns, 40);
     }
 
     #[test]

@@ -13,7 +13,7 @@ use log::{debug, warn};
 use thiserror::Error;
 
 use crate::layout::{ws_args, ws_chunk};
-use crate::model::{Backend, Snapshot};
+use crate::model::{Backend, Snapshot, Walk};
 use crate::records::{self, Malformed};
 
 const ALL_IDS: RangeInclusive<u32> = 0..=u32::MAX;
@@ -93,7 +93,7 @@ impl<P: Program> Walker<P> {
         }
         let mut snapshot = begin(&args);
         self.append(&args, &mut snapshot)?;
-        snapshot.complete = args.flags == 0;
+        snapshot.walk.complete = args.flags == 0;
         Ok(snapshot)
     }
 
@@ -113,20 +113,20 @@ impl<P: Program> Walker<P> {
             }
             let snapshot = match &mut merged {
                 Some(snapshot) => {
-                    snapshot.walks += 1;
-                    snapshot.duration_ns =
-                        snapshot.duration_ns.saturating_add(args.duration_ns.cast_signed());
+                    snapshot.walk.walks += 1;
+                    snapshot.walk.duration_ns =
+                        snapshot.walk.duration_ns.saturating_add(args.duration_ns.cast_signed());
                     snapshot
                 }
                 None => merged.insert(begin(&args)),
             };
             self.append(&args, snapshot)?;
-            snapshot.total = args.total;
+            snapshot.walk.total = args.total;
             if args.flags != 0 || !has_all(&args) {
                 break;
             }
             if last >= args.max_id {
-                snapshot.complete = true;
+                snapshot.walk.complete = true;
                 break;
             }
             first = last + 1;
@@ -180,7 +180,7 @@ fn has_all(args: &ws_args) -> bool {
 
 /// A snapshot of one walk, as yet without sources and not complete.
 fn begin(args: &ws_args) -> Snapshot {
-    Snapshot {
+    let walk = Walk {
         backend: Backend::Load,
         walks: 1,
         monotonic_ns: args.monotonic_ns.cast_signed(),
@@ -188,8 +188,8 @@ fn begin(args: &ws_args) -> Snapshot {
         duration_ns: args.duration_ns.cast_signed(),
         total: args.total,
         complete: false,
-        sources: Vec::new(),
-    }
+    };
+    Snapshot { walk, sources: Vec::new() }
 }
 
 #[cfg(test)]
@@ -289,7 +289,10 @@ mod tests {
 
         let order: Vec<u32> = snapshot.sources.iter().map(|source| source.id).collect();
         assert_eq!(order, [7, 1, 4]);
-        assert_eq!((snapshot.walks, snapshot.total, snapshot.complete), (1, 3, true));
+        assert_eq!(
+            (snapshot.walk.walks, snapshot.walk.total, snapshot.walk.complete),
+            (1, 3, true)
+        );
         assert_eq!(walker.program.attempts_to_grow, 0);
     }
 
@@ -302,9 +305,9 @@ mod tests {
         let grown = walker.snapshot().unwrap();
         let split = bounded.snapshot().unwrap();
 
-        assert_eq!((ids(&grown).len(), grown.walks), (100, 1));
-        assert_eq!((ids(&split).len(), split.complete), (100, true));
-        assert!(split.walks > 1);
+        assert_eq!((ids(&grown).len(), grown.walk.walks), (100, 1));
+        assert_eq!((ids(&split).len(), split.walk.complete), (100, true));
+        assert!(split.walk.walks > 1);
         assert_eq!((bounded.room(), bounded.program.attempts_to_grow), (3, 1));
     }
 
@@ -334,10 +337,10 @@ mod tests {
 
         let even: BTreeSet<u32> = (0..40).step_by(2).collect();
         assert!(ids(&snapshot).is_superset(&even));
-        assert!(snapshot.complete && snapshot.walks > 1);
+        assert!(snapshot.walk.complete && snapshot.walk.walks > 1);
         // The first run was one in vain: the clock is that of the first that counts.
-        assert_eq!(snapshot.monotonic_ns, 2);
-        assert_eq!(snapshot.duration_ns, 10 * i64::from(snapshot.walks));
+        assert_eq!(snapshot.walk.monotonic_ns, 2);
+        assert_eq!(snapshot.walk.duration_ns, 10 * i64::from(snapshot.walk.walks));
     }
 
     #[test]
@@ -354,7 +357,7 @@ mod tests {
         let snapshot = walker.snapshot().unwrap();
 
         let expected: BTreeSet<u32> = (0..8).chain(sparse).collect();
-        assert_eq!((ids(&snapshot), snapshot.total), (expected, 13));
+        assert_eq!((ids(&snapshot), snapshot.walk.total), (expected, 13));
     }
 
     #[test]
@@ -364,7 +367,10 @@ mod tests {
 
         let snapshot = walker.snapshot().unwrap();
 
-        assert_eq!((ids(&snapshot).len(), snapshot.total, snapshot.complete), (12, 100, false));
+        assert_eq!(
+            (ids(&snapshot).len(), snapshot.walk.total, snapshot.walk.complete),
+            (12, 100, false)
+        );
     }
 
     #[test]
@@ -374,7 +380,7 @@ mod tests {
 
         for kernel in [broken, broken_and_small] {
             let mut walker = Walker::new(kernel, Limits::default());
-            assert!(!walker.snapshot().unwrap().complete);
+            assert!(!walker.snapshot().unwrap().walk.complete);
         }
     }
 }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! The daemon as a child process, and its service as a client finds it.
 
+use std::os::unix::process::CommandExt;
 use std::process::{Child, Command, Output, Stdio};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
@@ -22,8 +23,13 @@ pub struct Daemon(Child);
 impl Daemon {
     /// Starts the daemon and waits until its service is registered.
     pub fn start() -> Result<Self> {
+        Self::start_with(&[])
+    }
+
+    /// Starts the daemon with these options.
+    pub fn start_with(options: &[&str]) -> Result<Self> {
         // Its progress would stand between the lines of the tests' report.
-        let daemon = Command::new(PATH).env("RUST_LOG", "error").spawn();
+        let daemon = Command::new(PATH).args(options).env("RUST_LOG", "error").spawn();
         let mut daemon = Daemon(daemon.with_context(|| format!("can't start {PATH}"))?);
         let begin = Instant::now();
         while service().is_err() {
@@ -60,10 +66,23 @@ pub fn service() -> Result<Strong<dyn IWakeupStats>> {
 
 /// What `rsb_service dump wakeupstats ARGS` does: its output, whole.
 pub fn dump(args: &[&str]) -> Result<Output> {
+    dump_as(0, args)
+}
+
+/// The same as a user of this id.
+pub fn dump_as(uid: u32, args: &[&str]) -> Result<Output> {
     Command::new("/bin/rsb_service")
         .args(["dump", SERVICE_NAME])
         .args(args)
+        .uid(uid)
         .stdin(Stdio::null())
         .output()
         .context("can't run rsb_service")
+}
+
+/// What the program `client` says of a call of `method` by a user of this id.
+pub fn call_as(uid: u32, method: &str) -> Result<String> {
+    let output = Command::new("/bin/client").arg(method).uid(uid).stdin(Stdio::null()).output();
+    let output = output.context("can't run the client")?;
+    Ok(String::from_utf8(output.stdout)?)
 }

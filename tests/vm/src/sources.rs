@@ -123,20 +123,29 @@ impl Sources {
         (0..self.len()).try_for_each(|index| self.activate(index))
     }
 
-    /// Lets all sources relax.
+    /// Lets all sources relax, each once.
     pub fn relax_all(&self) -> Result<()> {
-        (0..self.len()).try_for_each(|index| self.relax(index))
+        (0..self.len()).try_for_each(|index| self.take_event(index))?;
+        self.notice()
     }
 
     /// Lets source `index` relax: takes its event away, and makes epoll notice. Others of this
     /// instance that are active relax and become active again meanwhile.
     pub fn relax(&self, index: usize) -> Result<()> {
+        self.take_event(index)?;
+        self.notice()
+    }
+
+    fn take_event(&self, index: usize) -> Result<()> {
         let watched = self.watched.get(index).context("no such source")?;
         match read(watched, &mut [0; 8]) {
-            Ok(_) | Err(rustix::io::Errno::AGAIN) => {}
-            Err(error) => return Err(error).context("can't take an event away"),
+            Ok(_) | Err(rustix::io::Errno::AGAIN) => Ok(()),
+            Err(error) => Err(error).context("can't take an event away"),
         }
-        // Level-triggered, epoll relaxes a source when it finds that its file is no longer ready.
+    }
+
+    /// Level-triggered, epoll relaxes a source when it finds that its file is no longer ready.
+    fn notice(&self) -> Result<()> {
         let mut events = Vec::with_capacity(self.watched.len().max(1));
         let now = Timespec { tv_sec: 0, tv_nsec: 0 };
         epoll::wait(&self.epoll, rustix::buffer::spare_capacity(&mut events), Some(&now))?;

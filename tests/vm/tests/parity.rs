@@ -157,7 +157,7 @@ fn every_field_of_every_source_equals_sysfs() {
 
         assert_eq!(wrong, Vec::<String>::new(), "{compared:?}");
         assert_eq!(reading.snapshot.sources.len(), reading.before.len());
-        assert!(reading.snapshot.complete);
+        assert!(reading.snapshot.walk.complete);
         assert!(compared.exactly_with_history >= SOURCES, "{compared:?}");
         assert!(compared.within_bounds >= SOURCES, "{compared:?}");
         assert!(compared.active >= SOURCES, "{compared:?}");
@@ -211,7 +211,7 @@ fn clocks_are_the_kernels() {
     let snapshot = walker.snapshot().unwrap();
     let after = (now(ClockId::Monotonic), now(ClockId::Boottime));
 
-    assert!((before.0..=after.0).contains(&snapshot.monotonic_ns));
-    assert!((before.1..=after.1).contains(&snapshot.boottime_ns));
-    assert!((1..=after.0 - before.0).contains(&snapshot.duration_ns));
+    assert!((before.0..=after.0).contains(&snapshot.walk.monotonic_ns));
+    assert!((before.1..=after.1).contains(&snapshot.walk.boottime_ns));
+    assert!((1..=after.0 - before.0).contains(&snapshot.walk.duration_ns));
 }

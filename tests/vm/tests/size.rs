@@ -43,8 +43,8 @@ fn assert_each_once(snapshot: &Snapshot) {
     let ids: BTreeSet<u32> = snapshot.sources.iter().map(|source| source.id).collect();
     assert_eq!(ids.len(), snapshot.sources.len(), "a source came twice");
     assert_eq!(ids, ids_in_sysfs());
-    assert_eq!(snapshot.sources.len(), snapshot.total as usize);
-    assert!(snapshot.complete);
+    assert_eq!(snapshot.sources.len(), snapshot.walk.total as usize);
+    assert!(snapshot.walk.complete);
 }
 
 #[test]
@@ -56,8 +56,8 @@ fn each_of_4096_is_returned_once() {
     let snapshot = walker.snapshot().unwrap();
 
     assert_each_once(&snapshot);
-    assert!(snapshot.total as usize > SOURCES);
-    assert_eq!(snapshot.walks, 1, "the map was grown, so one walk is enough");
+    assert!(snapshot.walk.total as usize > SOURCES);
+    assert_eq!(snapshot.walk.walks, 1, "the map was grown, so one walk is enough");
     assert!(walker.room() > room);
 }
 
@@ -71,7 +71,7 @@ fn where_the_map_may_not_grow_walks_are_added() {
     let snapshot = walker.snapshot().unwrap();
 
     assert_each_once(&snapshot);
-    assert!(snapshot.walks > 1);
+    assert!(snapshot.walk.walks > 1);
 }
 
 #[test]
@@ -94,9 +94,9 @@ fn incomplete_snapshot_says_so_and_its_count_is_true() {
 
     let snapshot = walker.snapshot().unwrap();
 
-    assert!(!snapshot.complete);
+    assert!(!snapshot.walk.complete);
     assert!(!snapshot.sources.is_empty() && snapshot.sources.len() < SOURCES);
-    assert_eq!(snapshot.total as usize, ids_in_sysfs().len());
+    assert_eq!(snapshot.walk.total as usize, ids_in_sysfs().len());
 }
 
 #[test]
@@ -115,7 +115,7 @@ fn sources_that_live_through_all_walks_come_once_while_others_come_and_go() {
         }
         assert!(count.values().all(|&count| count == 1), "a source came twice");
         assert!(living.iter().all(|id| count.contains_key(id)), "a source was lost");
-        assert!(snapshot.complete && snapshot.walks > 1);
+        assert!(snapshot.walk.complete && snapshot.walk.walks > 1);
     };
 
     meanwhile(come_and_go, || (0..50).for_each(|_| look()));
@@ -132,6 +132,6 @@ fn zz_each_of_16384_is_returned_once() {
     let snapshot = walker.snapshot().unwrap();
 
     assert_each_once(&snapshot);
-    assert!(snapshot.total as usize > MANY_SOURCES);
-    assert_eq!(snapshot.walks, 1);
+    assert!(snapshot.walk.total as usize > MANY_SOURCES);
+    assert_eq!(snapshot.walk.walks, 1);
 }

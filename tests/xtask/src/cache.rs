@@ -7,6 +7,9 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context as _, Result};
 use rustix::fs::{FlockOperation, flock};
 
+use crate::apt;
+use crate::progress::say;
+
 /// Begins the name of a directory that is still being filled.
 const PARTIAL: &str = ".partial-";
 
@@ -37,8 +40,33 @@ pub(crate) fn entry(
     Ok(entry)
 }
 
+/// The name of an entry that a version of something makes: what it is, an underscore, which no
+/// package's name has, and the version.
+pub(crate) fn entry_name(what: &str, version: &str) -> String {
+    format!("{what}_{}", version.replace(':', "%3a"))
+}
+
+/// What was made last by version, for when the archive can't be asked; `error` says why it can't.
+pub(crate) fn newest(parent: &Path, error: anyhow::Error) -> Result<PathBuf> {
+    let mut newest: Option<(String, String)> = None;
+    for name in entries(parent) {
+        let Some((_, version)) = name.split_once('_') else { continue };
+        let version = version.replace("%3a", ":");
+        let newer = match &newest {
+            Some((_, best)) => apt::is_newer(&version, best)?,
+            None => true,
+        };
+        if newer {
+            newest = Some((name, version));
+        }
+    }
+    let Some((name, _)) = newest else { return Err(error) };
+    say(&format!("taking {name} from the cache: {error:#}"));
+    Ok(parent.join(name))
+}
+
 /// The complete entries in `parent`, by name.
-pub(crate) fn entries(parent: &Path) -> Vec<String> {
+fn entries(parent: &Path) -> Vec<String> {
     let Ok(entries) = fs::read_dir(parent) else { return Vec::new() };
     entries
         .filter_map(|entry| entry.ok()?.file_name().into_string().ok())
@@ -92,5 +120,18 @@ mod unit_tests {
         assert!(entry(parent.path(), "a_1", |_| bail!("no network")).is_err());
         assert!(entries(parent.path()).is_empty());
         assert!(!interrupted.exists());
+    }
+
+    #[test]
+    fn without_the_archive_the_newest_cached_version_serves() {
+        let parent = tempfile::tempdir().unwrap();
+        for version in ["1:7.2.9-1~bpo13+1", "1:7.2.12-1~bpo13+1", "7.3-1"] {
+            fs::create_dir(parent.path().join(entry_name("linux", version))).unwrap();
+        }
+        let chosen = newest(parent.path(), anyhow::anyhow!("no network")).unwrap();
+        assert!(chosen.ends_with("linux_1%3a7.2.12-1~bpo13+1"), "{}", chosen.display());
+        let nothing = tempfile::tempdir().unwrap();
+        let error = newest(nothing.path(), anyhow::anyhow!("no network")).unwrap_err();
+        assert_eq!(error.to_string(), "no network");
     }
 }

@@ -7,7 +7,7 @@ use anyhow::{Context as _, Result};
 
 use crate::progress::say;
 use crate::workspace::Workspace;
-use crate::{packages, tidy};
+use crate::{aidl, api, packages, tidy};
 
 /// A check, and what puts right what it finds.
 struct Check {
@@ -19,6 +19,8 @@ struct Check {
 const CHECKS: &[Check] = &[
     Check { name: "rustfmt", run: rustfmt, fix: "cargo fmt --all" },
     Check { name: "clang-format", run: clang_format, fix: "clang-format -i bpf/*.c bpf/*.h" },
+    Check { name: "aidl", run: aidl::check, fix: "edit the AIDL that it names" },
+    Check { name: "aidl api", run: api::check, fix: "do what it says, or take the change back" },
     Check { name: "tidy", run: tidy::run, fix: "edit the files that it names" },
     Check {
         name: "clippy",
@@ -31,7 +33,7 @@ const CHECKS: &[Check] = &[
 /// Runs every check, also after one has failed.
 pub(crate) fn run() -> Result<bool> {
     let workspace = Workspace::load()?;
-    packages::ensure(&[packages::BUILD, packages::FORMAT])?;
+    packages::ensure(&[packages::BUILD, packages::FORMAT, packages::AIDL])?;
     let mut failed = Vec::new();
     for check in CHECKS {
         say(&format!("check: {}", check.name));

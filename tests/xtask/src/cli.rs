@@ -6,7 +6,7 @@ use std::time::Duration;
 use anyhow::Result;
 use clap::{Args, Parser, Subcommand};
 
-use crate::{check, jobs, tests};
+use crate::{api, check, jobs, tests};
 
 /// Builds, boots, tests and checks wakeupstatsd.
 ///
@@ -32,8 +32,27 @@ enum Command {
     Demo(VmOptions),
     /// Boots into a shell with binder and the service manager running; `exit` leaves it.
     Shell(ShellOptions),
-    /// Checks what needs no VM: format, lints, documentation, house rules.
+    /// Checks what needs no VM: format, lints, documentation, house rules, the AIDL and its
+    /// compatibility.
     Check,
+    /// Writes the snapshots of the AIDL that `check` compares the sources with.
+    ///
+    /// They are in aidl/aidl_api/android.system.wakeupstats: `current` follows the sources, 1, 2, …
+    /// are frozen: each is compatible with the one before it and never changes once it is released.
+    /// These are the files that AOSP's build system wants beside an aidl_interface.
+    #[command(subcommand)]
+    AidlApi(AidlApi),
+}
+
+#[derive(Subcommand)]
+enum AidlApi {
+    /// Writes `current` anew from the sources: after each change of the AIDL.
+    Update,
+    /// Freezes the sources as the next version, with its .hash, and writes `current` too.
+    ///
+    /// Refuses what is not compatible with the version before. Does nothing if the sources are the
+    /// same as the newest version.
+    Freeze(FreezeOptions),
 }
 
 /// What every command that boots a VM takes.
@@ -91,6 +110,15 @@ pub(crate) struct ShellOptions {
     pub(crate) vm: VmOptions,
 }
 
+#[derive(Args)]
+struct FreezeOptions {
+    /// Writes the newest version anew instead: only while no release has it.
+    ///
+    /// It must still be compatible with the version before it, if there is one.
+    #[arg(long)]
+    replace: bool,
+}
+
 impl Arguments {
     /// Does what was asked; false when it was done and what was looked at is not in order.
     pub(crate) fn run(self) -> Result<bool> {
@@ -99,6 +127,8 @@ impl Arguments {
             Command::Demo(options) => jobs::demo(&options),
             Command::Shell(options) => jobs::shell(&options),
             Command::Check => check::run(),
+            Command::AidlApi(AidlApi::Update) => api::update(),
+            Command::AidlApi(AidlApi::Freeze(options)) => api::freeze(options.replace),
         }
     }
 }

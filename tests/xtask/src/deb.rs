@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
-//! Takes single files out of a Debian package without installing it.
+//! Takes the files out of a Debian package without installing it.
 
 use std::fs;
 use std::io::{BufReader, Read};
 use std::path::Path;
-use std::process::{Command, Stdio};
+use std::process::{ChildStdout, Command, Stdio};
 
 use anyhow::{Context as _, Result, bail};
 use lzma_rust2::XzReader;
@@ -15,6 +15,23 @@ const XZ: &str = ".xz";
 /// Extracts files, given as path in the package and path to write; a file that the package has
 /// with `.xz` after its name is unpacked.
 pub(crate) fn extract(package: &Path, files: &[(String, &Path)]) -> Result<()> {
+    read(package, |stream| extract_tar(stream, files))
+}
+
+/// Unpacks the whole package below `directory`.
+pub(crate) fn unpack(package: &Path, directory: &Path) -> Result<()> {
+    read(package, |stream| {
+        tar::Archive::new(BufReader::new(stream)).unpack(directory).context("unpack the archive")
+    })
+}
+
+/// Removes a package of which nothing more is wanted.
+pub(crate) fn remove(package: &Path) -> Result<()> {
+    fs::remove_file(package).with_context(|| format!("remove {}", package.display()))
+}
+
+/// Has a package's files, as tar's stream, read by `reader`, to the end or not.
+fn read(package: &Path, reader: impl FnOnce(ChildStdout) -> Result<()>) -> Result<()> {
     let mut child = Command::new("dpkg-deb")
         .arg("--fsys-tarfile")
         .arg(package)
@@ -22,7 +39,7 @@ pub(crate) fn extract(package: &Path, files: &[(String, &Path)]) -> Result<()> {
         .spawn()
         .context("run dpkg-deb")?;
     let stream = child.stdout.take().context("dpkg-deb has no output")?;
-    let result = extract_tar(stream, files);
+    let result = reader(stream);
     // The rest of the archive is of no interest; without a reader dpkg-deb would complain of it.
     let _ = child.kill();
     child.wait().context("wait for dpkg-deb")?;

@@ -9,7 +9,6 @@ use regex::Regex;
 use serde::Deserialize;
 
 use crate::apt::{self, Available, Suite};
-use crate::progress::say;
 use crate::workspace::Workspace;
 use crate::{cache, deb};
 
@@ -81,15 +80,15 @@ impl Table {
         let parent = workspace.cache().join("busybox");
         let entry = match find(workspace, suite, |name| name == package) {
             Ok((suite, package)) => {
-                let name = entry_name(&package.name, &package.version);
+                let name = cache::entry_name(&package.name, &package.version);
                 cache::entry(&parent, &name, |directory| {
                     let deb = suite.download(&package, directory)?;
                     let target = directory.join("busybox");
                     deb::extract(&deb, &[(path.clone(), target.as_path())])?;
-                    remove(&deb)
+                    deb::remove(&deb)
                 })?
             }
-            Err(error) => newest_cached(&parent, error)?,
+            Err(error) => cache::newest(&parent, error)?,
         };
         Ok(entry.join("busybox"))
     }
@@ -119,12 +118,12 @@ impl Source {
         let entry = match find(workspace, &self.suite, |name| image.is_match(name)) {
             Ok((suite, package)) => {
                 let release = release_of(&image, &package.name)?;
-                let name = entry_name(&release, &package.version);
+                let name = cache::entry_name(&release, &package.version);
                 cache::entry(&parent, &name, |directory| {
                     self.download(&suite, &package, &release, directory)
                 })?
             }
-            Err(error) => newest_cached(&parent, error)?,
+            Err(error) => cache::newest(&parent, error)?,
         };
         let name = entry.file_name().unwrap_or_default().to_string_lossy();
         let (release, _) = name.split_once('_').context("a cached kernel has an odd name")?;
@@ -160,17 +159,17 @@ impl Source {
         if modules_package == image.name {
             files.extend(modules);
             deb::extract(&deb, &files)?;
-            return remove(&deb);
+            return deb::remove(&deb);
         }
         deb::extract(&deb, &files)?;
-        remove(&deb)?;
+        deb::remove(&deb)?;
         let packages = suite.available()?.into_iter().filter(|p| p.name == modules_package);
         let package = apt::newest(packages.collect())?.with_context(|| {
             format!("{} has {} but not its {modules_package}", self.suite, image.name)
         })?;
         let deb = suite.download(&package, directory)?;
         deb::extract(&deb, &modules)?;
-        remove(&deb)
+        deb::remove(&deb)
     }
 }
 
@@ -193,36 +192,8 @@ fn release_of(image: &Regex, package: &str) -> Result<String> {
     Ok(release.context("tests/kernels.toml: the image needs a group")?.as_str().to_owned())
 }
 
-/// The name of a cache entry: what it is, an underscore, which no package name has, its version.
-fn entry_name(what: &str, version: &str) -> String {
-    format!("{what}_{}", version.replace(':', "%3a"))
-}
-
-/// What was cached last by version, for when the archive can't be asked.
-fn newest_cached(parent: &Path, error: anyhow::Error) -> Result<PathBuf> {
-    let mut newest: Option<(String, String)> = None;
-    for name in cache::entries(parent) {
-        let Some((_, version)) = name.split_once('_') else { continue };
-        let version = version.replace("%3a", ":");
-        let newer = match &newest {
-            Some((_, best)) => apt::is_newer(&version, best)?,
-            None => true,
-        };
-        if newer {
-            newest = Some((name, version));
-        }
-    }
-    let Some((name, _)) = newest else { return Err(error) };
-    say(&format!("taking {name} from the cache: {error:#}"));
-    Ok(parent.join(name))
-}
-
 fn file_name(path: &str) -> &str {
     path.rsplit('/').next().unwrap_or(path)
-}
-
-fn remove(deb: &Path) -> Result<()> {
-    fs::remove_file(deb).with_context(|| format!("remove {}", deb.display()))
 }
 
 #[cfg(test)]
@@ -276,18 +247,5 @@ mod unit_tests {
     fn an_unknown_kernel_is_an_error_that_lists_the_known() {
         let error = table().kernel("nativ").unwrap_err().to_string();
         assert!(error.contains("native, plain"), "{error}");
-    }
-
-    #[test]
-    fn without_the_archive_the_newest_cached_version_serves() {
-        let parent = tempfile::tempdir().unwrap();
-        for name in ["7.2.9+deb13-amd64_7.2.9-1~bpo13+1", "7.2.12+deb13-amd64_7.2.12-1~bpo13+1"] {
-            fs::create_dir(parent.path().join(name)).unwrap();
-        }
-        let chosen = newest_cached(parent.path(), anyhow::anyhow!("no network")).unwrap();
-        assert!(chosen.ends_with("7.2.12+deb13-amd64_7.2.12-1~bpo13+1"), "{}", chosen.display());
-        let nothing = tempfile::tempdir().unwrap();
-        let error = newest_cached(nothing.path(), anyhow::anyhow!("no network")).unwrap_err();
-        assert_eq!(error.to_string(), "no network");
     }
 }

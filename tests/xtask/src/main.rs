@@ -5,6 +5,9 @@
 //! line, 3 when the harness itself failed, so that nothing can be said about the project.
 
 mod accel;
+mod aidl;
+mod api;
+mod api_probe;
 mod apt;
 mod cache;
 mod check;

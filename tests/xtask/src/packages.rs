@@ -37,6 +37,12 @@ pub(crate) const VM: &[Package] = &[
 pub(crate) const FORMAT: &[Package] =
     &[Package { name: "clang-format", reason: "checks the format of the BPF program" }];
 
+/// To check the AIDL.
+pub(crate) const AIDL: &[Package] = &[Package {
+    name: "debian-archive-keyring",
+    reason: "verifies the AIDL compiler that is downloaded",
+}];
+
 /// Installs those that are missing, or says how to.
 pub(crate) fn ensure(lists: &[&[Package]]) -> Result<()> {
     let wanted: Vec<&Package> = lists.iter().copied().flatten().collect();

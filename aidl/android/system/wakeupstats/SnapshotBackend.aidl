@@ -4,6 +4,12 @@ package android.system.wakeupstats;
 /** How the service reads the kernel's list. */
 @Backing(type="int")
 enum SnapshotBackend {
+    /** None yet. */
+    NONE = 0,
+    /** A BPF program that someone else loaded and pinned. */
+    PINNED = 1,
     /** A BPF program that the service itself loaded. */
-    LOAD = 1,
+    LOAD = 2,
+    /** /sys/class/wakeup. */
+    SYSFS = 3,
 }

@@ -2,12 +2,24 @@
 package android.system.wakeupstats;
 
 import android.system.wakeupstats.SnapshotBackend;
-import android.system.wakeupstats.WakeupSource;
+import android.system.wakeupstats.WakeupSources;
 
 /** The kernel's wakeup sources at one moment. */
 parcelable WakeupSnapshot {
+    /** This life of the service: another number after each start, and never 0. */
+    long instance;
+
+    /** The number of this snapshot in this life of the service, from 1 on. */
+    long sequence;
+
+    /**
+     * Whether it holds only what changed since the snapshot that the query named: rows that are new
+     * or have changed (among them all that are active, as their times run), and goneHandles.
+     */
+    boolean incremental;
+
     /** How the kernel's list was read. */
-    SnapshotBackend backend = SnapshotBackend.LOAD;
+    SnapshotBackend backend = SnapshotBackend.NONE;
 
     /**
      * How often the list was walked. More than 1 only where the service's room in the kernel is too
@@ -25,12 +37,30 @@ parcelable WakeupSnapshot {
     /** How long the walk took, in nanoseconds. The kernel's list was locked for reading so long. */
     long walkDurationNs;
 
-    /** How many sources the kernel had. */
+    /** How many sources the kernel had, whatever the query asked for. */
     int totalSources;
 
-    /** Whether the walk saw the whole list and found room for each source that was asked for. */
+    /**
+     * Whether the walk saw the whole list and found room for each source. If not, sources that it
+     * did not see are as they were last seen.
+     */
     boolean complete;
 
-    /** The sources in the kernel's order: the one registered last comes first. */
-    WakeupSource[] sources;
+    /**
+     * Of an incremental snapshot: the handles that no longer belong to the answer, because their
+     * source is gone, or has changed and no longer matches the query. Some of them the client may
+     * never have seen.
+     */
+    long[] goneHandles;
+
+    /** The sources. Empty if largeSources is not null. */
+    WakeupSources sources;
+
+    /**
+     * The sources, if they are too many for a binder transaction: a file that holds a WakeupSources
+     * as a parcel does (Java: Parcel.unmarshall, NDK: AParcel_unmarshal), from its first byte to
+     * its end. Like any parcel it is not for storage. It is sealed, and goes when the last
+     * descriptor is closed.
+     */
+    @nullable ParcelFileDescriptor largeSources;
 }

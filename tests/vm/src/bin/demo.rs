@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 use rsbinder::Strong;
-use wakeupstats_aidl::{IWakeupStats, SnapshotQuery, WakeupSnapshot, WakeupSource};
+use wakeupstats_aidl::{IWakeupStats, SnapshotQuery, Source, rows};
 use wakeupstats_vm::daemon::{self, Daemon};
 use wakeupstats_vm::sources;
 use wakeupstats_vm::sysfs;
@@ -42,7 +42,7 @@ fn main() -> Result<()> {
     std::io::stdout().write_all(&dump.stdout)?;
 
     let service = daemon::service()?;
-    let by_service = service.getSnapshot(&SnapshotQuery::default())?;
+    let by_service = rows(&service.getSnapshot(&SnapshotQuery::default())?)?;
     let by_sysfs = sysfs::read()?;
     println!("\n# The active ones, side by side");
     side_by_side(&by_service, &by_sysfs)?;
@@ -51,47 +51,47 @@ fn main() -> Result<()> {
     println!(
         "demo: {} sources, backend load, sysfs {sysfs_ms:.2} ms, wakeupstats {service_ms:.2} ms, \
          {:.0} times faster",
-        by_service.sources.len(),
+        by_service.len(),
         sysfs_ms / service_ms
     );
     Ok(())
 }
 
 /// Prints the active sources by both readings. All must be in both, with equal counts.
-fn side_by_side(snapshot: &WakeupSnapshot, sysfs: &BTreeMap<u32, sysfs::Source>) -> Result<()> {
+fn side_by_side(sources: &[Source], sysfs: &BTreeMap<u32, sysfs::Source>) -> Result<()> {
     println!("{:<12} {:<12} {:>34} {:>34}", "", "", "wakeupstats", "sysfs, a moment later");
     println!(
         "{:<12} {:<12} {:>6} {:>13} {:>13} {:>6} {:>13} {:>13}",
         "NODE", "NAME", "COUNT", "ACTIVE ms", "TOTAL ms", "COUNT", "ACTIVE ms", "TOTAL ms"
     );
-    ensure!(snapshot.sources.len() == sysfs.len(), "the service and sysfs differ in their number");
-    for row in &snapshot.sources {
+    ensure!(sources.len() == sysfs.len(), "the service and sysfs differ in their number");
+    for row in sources {
         let id = u32::try_from(row.id)?;
         let node = sysfs.get(&id).with_context(|| format!("wakeup{id} is not in sysfs"))?;
-        ensure!(row.activeCount == i64::try_from(node.active_count)?, "wakeup{id}'s counts differ");
+        ensure!(
+            row.active_count == i64::try_from(node.active_count)?,
+            "wakeup{id}'s counts differ"
+        );
         if row.active {
             println!("{}", pair(row, node));
         } else {
-            let same = row.totalTimeNs / NS_PER_MS == node.total_time_ms
-                && row.lastChangeNs / NS_PER_MS == node.last_change_ms;
+            let same = row.total_time_ns / NS_PER_MS == node.total_time_ms
+                && row.last_change_ns / NS_PER_MS == node.last_change_ms;
             ensure!(same, "wakeup{id}'s times differ");
         }
     }
-    println!(
-        "The other {} are equal, too.\n",
-        snapshot.sources.iter().filter(|row| !row.active).count()
-    );
+    println!("The other {} are equal, too.\n", sources.iter().filter(|row| !row.active).count());
     Ok(())
 }
 
-fn pair(row: &WakeupSource, node: &sysfs::Source) -> String {
+fn pair(row: &Source, node: &sysfs::Source) -> String {
     format!(
         "{:<12} {:<12} {:>6} {:>13.6} {:>13.6} {:>6} {:>13} {:>13}",
         format!("wakeup{}", row.id),
-        row.name,
-        row.activeCount,
-        ms(row.activeTimeNs),
-        ms(row.totalTimeNs),
+        row.name.as_deref().unwrap_or_default(),
+        row.active_count,
+        ms(row.active_time_ns),
+        ms(row.total_time_ns),
         node.active_count,
         node.active_time_ms,
         node.total_time_ms
@@ -112,7 +112,7 @@ fn medians(service: &Strong<dyn IWakeupStats>) -> Result<(f64, f64)> {
         sysfs_ms.push(begin.elapsed().as_secs_f64() * 1e3);
 
         let begin = Instant::now();
-        service.getSnapshot(&SnapshotQuery::default())?;
+        rows(&service.getSnapshot(&SnapshotQuery::default())?)?;
         service_ms.push(begin.elapsed().as_secs_f64() * 1e3);
     }
     Ok((median(sysfs_ms)?, median(service_ms)?))

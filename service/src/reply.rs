@@ -1,0 +1,198 @@
+// SPDX-License-Identifier: Apache-2.0
+//! Between the core's types and those of the AIDL.
+
+use std::io::{self, Write};
+use std::time::Duration;
+
+use rsbinder::{ParcelFileDescriptor, StatusCode};
+use rustix::fs::{MemfdFlags, SealFlags, fcntl_add_seals, memfd_create};
+use thiserror::Error;
+use wakeupstats_aidl::{
+    FLAG_ACTIVE, FLAG_INCONSISTENT, FLAG_NAME_TRUNCATED, SnapshotBackend, SnapshotOrder,
+    SnapshotQuery, WakeupSnapshot, WakeupSources,
+};
+
+use crate::model::{Backend, Source};
+use crate::query::{self, Answer, Order, Query};
+use crate::tracker::{Row, Since, Tracker};
+
+/// The most that goes into a reply itself. A reply lands in a mapping of 1 MiB that the client
+/// process has for all that its threads receive at a time, so a quarter of it is enough for one.
+const MAX_INLINE: usize = 256 * 1024;
+
+/// What a row takes in the columns beside its names. Bytes.
+const ROW_BYTES: usize = 8 + 4 + 1 + 10 * 8 + 2 * 4;
+
+/// A reply that could not be made.
+#[derive(Debug, Error)]
+pub enum Error {
+    /// The sources do not fit into the reply, nor could a file be made for them.
+    #[error("no file can be made for the {0} bytes of a large reply")]
+    File(usize, #[source] io::Error),
+    /// The sources can't be written as a parcel.
+    #[error("{0} sources can't be written as a parcel: {1:?}")]
+    Parcel(usize, StatusCode),
+}
+
+/// What a client's query asks for, and how old the answer may be.
+pub fn query(query: &SnapshotQuery) -> Result<(Query, Duration), query::Error> {
+    let max_age = natural("maxAgeMs", query.maxAgeMs)?;
+    let limit = natural("limit", query.limit)?;
+    let core = Query::default()
+        .since(Since { instance: query.instance, sequence: query.sinceSequence })
+        .named(&query.names, &query.globs)?
+        .active_only(query.activeOnly)
+        .merged(query.mergeByName)
+        .ordered(order(query.order)?)
+        .limited(limit as usize);
+    Ok((core, Duration::from_millis(max_age.into())))
+}
+
+fn natural(field: &'static str, value: i32) -> Result<u32, query::Error> {
+    u32::try_from(value).map_err(|_| query::Error::Negative { field, value: value.into() })
+}
+
+fn order(order: SnapshotOrder) -> Result<Order, query::Error> {
+    Ok(match order {
+        SnapshotOrder::KERNEL => Order::Kernel,
+        SnapshotOrder::NAME => Order::Name,
+        SnapshotOrder::ACTIVE_TIME => Order::ActiveTime,
+        SnapshotOrder::TOTAL_TIME => Order::TotalTime,
+        SnapshotOrder::MAX_TIME => Order::MaxTime,
+        SnapshotOrder::LAST_CHANGE => Order::LastChange,
+        SnapshotOrder::PREVENT_SUSPEND_TIME => Order::PreventSuspendTime,
+        SnapshotOrder::ACTIVE_COUNT => Order::ActiveCount,
+        SnapshotOrder::EVENT_COUNT => Order::EventCount,
+        SnapshotOrder::WAKEUP_COUNT => Order::WakeupCount,
+        SnapshotOrder::EXPIRE_COUNT => Order::ExpireCount,
+        SnapshotOrder(other) => return Err(query::Error::UnknownOrder(other)),
+    })
+}
+
+/// The reply to a query, as yet with all sources in it: [`move_large_sources`] comes after.
+pub fn snapshot(query: &SnapshotQuery, answer: &Answer<'_>) -> WakeupSnapshot {
+    let tracker: &Tracker = answer.tracker;
+    let known = if query.instance == tracker.instance() { query.knownHandle } else { 0 };
+    let mut reply = WakeupSnapshot {
+        instance: tracker.instance(),
+        sequence: tracker.sequence(),
+        incremental: answer.incremental,
+        goneHandles: answer.gone.clone(),
+        sources: columns(answer.rows.iter().map(AsRef::as_ref), answer.rows.len(), known),
+        ..WakeupSnapshot::default()
+    };
+    if let Some(walk) = tracker.walk() {
+        reply.backend = backend(walk.backend);
+        reply.walks = int(walk.walks);
+        reply.monotonicNs = walk.monotonic_ns;
+        reply.boottimeNs = walk.boottime_ns;
+        reply.walkDurationNs = walk.duration_ns;
+        reply.totalSources = int(walk.total);
+        reply.complete = walk.complete;
+    }
+    reply
+}
+
+/// The AIDL's word for a backend.
+pub fn backend(backend: Backend) -> SnapshotBackend {
+    match backend {
+        Backend::Load => SnapshotBackend::LOAD,
+    }
+}
+
+/// Moves sources that are too many for a reply to a file.
+pub fn move_large_sources(reply: &mut WakeupSnapshot) -> Result<(), Error> {
+    let count = reply.sources.handles.len();
+    if count * ROW_BYTES + reply.sources.names.len() <= MAX_INLINE {
+        return Ok(());
+    }
+    let sources = std::mem::take(&mut reply.sources);
+    let bytes = rsbinder::to_bytes(&sources).map_err(|error| Error::Parcel(count, error))?;
+    let file = sealed_file(&bytes).map_err(|error| Error::File(bytes.len(), error))?;
+    reply.largeSources = Some(file);
+    Ok(())
+}
+
+/// A file in memory that nobody can change, not even the service.
+fn sealed_file(bytes: &[u8]) -> io::Result<ParcelFileDescriptor> {
+    let flags = MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING;
+    let mut file = std::fs::File::from(memfd_create("wakeup-sources", flags)?);
+    file.write_all(bytes)?;
+    fcntl_add_seals(
+        &file,
+        SealFlags::WRITE | SealFlags::GROW | SealFlags::SHRINK | SealFlags::SEAL,
+    )?;
+    Ok(file.into())
+}
+
+fn columns<'a>(rows: impl Iterator<Item = &'a Row>, count: usize, known: i64) -> WakeupSources {
+    let mut columns = with_capacity(count);
+    for Row { handle, source, .. } in rows {
+        columns.handles.push(*handle);
+        columns.ids.push(int(source.id));
+        columns.flags.push(flags(source));
+        columns.activeCounts.push(long(source.active_count));
+        columns.eventCounts.push(long(source.event_count));
+        columns.wakeupCounts.push(long(source.wakeup_count));
+        columns.expireCounts.push(long(source.expire_count));
+        columns.relaxCounts.push(long(source.relax_count));
+        columns.activeTimesNs.push(source.active_time_ns);
+        columns.totalTimesNs.push(source.total_time_ns);
+        columns.maxTimesNs.push(source.max_time_ns);
+        columns.lastChangesNs.push(source.last_change_ns);
+        columns.preventSuspendTimesNs.push(source.prevent_suspend_time_ns);
+        // A merged row has no handle of its own, so nobody can know its name by one.
+        if (1..=known).contains(handle) {
+            columns.nameLengths.push(-1);
+            columns.deviceLengths.push(-1);
+        } else {
+            columns.nameLengths.push(append(&mut columns.names, &source.name));
+            columns.deviceLengths.push(append(&mut columns.names, &source.device));
+        }
+    }
+    columns
+}
+
+fn with_capacity(count: usize) -> WakeupSources {
+    WakeupSources {
+        handles: Vec::with_capacity(count),
+        ids: Vec::with_capacity(count),
+        flags: Vec::with_capacity(count),
+        activeCounts: Vec::with_capacity(count),
+        eventCounts: Vec::with_capacity(count),
+        wakeupCounts: Vec::with_capacity(count),
+        expireCounts: Vec::with_capacity(count),
+        relaxCounts: Vec::with_capacity(count),
+        activeTimesNs: Vec::with_capacity(count),
+        totalTimesNs: Vec::with_capacity(count),
+        maxTimesNs: Vec::with_capacity(count),
+        lastChangesNs: Vec::with_capacity(count),
+        preventSuspendTimesNs: Vec::with_capacity(count),
+        names: Vec::with_capacity(count * 16),
+        nameLengths: Vec::with_capacity(count),
+        deviceLengths: Vec::with_capacity(count),
+    }
+}
+
+fn flags(source: &Source) -> u8 {
+    let flag = |set: bool, flag: i32| if set { flag } else { 0 };
+    let flags = flag(source.active, FLAG_ACTIVE)
+        | flag(!source.consistent, FLAG_INCONSISTENT)
+        | flag(source.name_truncated, FLAG_NAME_TRUNCATED);
+    flags as u8
+}
+
+/// Appends a name, of which the kernel's have 255 bytes at the most. Says how long it is.
+fn append(names: &mut Vec<u8>, name: &str) -> i32 {
+    names.extend_from_slice(name.as_bytes());
+    i32::try_from(name.len()).unwrap_or(i32::MAX)
+}
+
+/// AIDL has no unsigned numbers; the kernel's ids and counts stay far below the limit.
+pub fn int(value: u32) -> i32 {
+    i32::try_from(value).unwrap_or(i32::MAX)
+}
+
+fn long(value: u64) -> i64 {
+    i64::try_from(value).unwrap_or(i64::MAX)
+}

@@ -1,0 +1,364 @@
+// SPDX-License-Identifier: Apache-2.0
+#![cfg(test)]
+//! Whatever sources do, and whenever clients ask: what changed, applied to what was there, is what is
+//! there now; and nothing that only rises ever falls.
+
+use std::collections::BTreeMap;
+
+use proptest::prelude::*;
+use wakeupstats::model::{Backend, Snapshot, Source, Walk};
+use wakeupstats::query::Query;
+use wakeupstats::tracker::{Since, Tracker};
+
+/// This life of the service.
+const INSTANCE: i64 = 77;
+
+/// By how much a total may stay above the truth: the tracker allows for two clocks. Nanoseconds.
+const JITTER: i64 = 1_000_000;
+
+/// What can happen. A `usize` picks one of those that there are.
+#[derive(Clone, Debug)]
+enum Event {
+    Create {
+        name: usize,
+    },
+    Remove(usize),
+    /// Removes a source and creates one of its name, which gets its id.
+    Recreate(usize),
+    Activate(usize),
+    Relax(usize),
+    Wait(i64),
+    /// The next snapshot gets a source whose values are of two moments.
+    Tear(usize),
+    /// The next snapshot is incomplete: this many of its last sources are not in it.
+    Miss(usize),
+    /// A client asks.
+    Ask(usize),
+}
+
+const CLIENTS: usize = 3;
+
+fn event() -> impl Strategy<Value = Event> {
+    prop_oneof![
+        2 => (0..3usize).prop_map(|name| Event::Create { name }),
+        1 => any::<usize>().prop_map(Event::Remove),
+        2 => any::<usize>().prop_map(Event::Recreate),
+        4 => any::<usize>().prop_map(Event::Activate),
+        4 => any::<usize>().prop_map(Event::Relax),
+        4 => (1..50_000_000i64).prop_map(Event::Wait),
+        1 => any::<usize>().prop_map(Event::Tear),
+        1 => (0..3usize).prop_map(Event::Miss),
+        6 => (0..CLIENTS).prop_map(Event::Ask),
+    ]
+}
+
+/// The kernel's list, the youngest first, and its clock.
+#[derive(Default)]
+struct Kernel {
+    list: Vec<Source>,
+    now: i64,
+    torn: Option<usize>,
+    missed: usize,
+}
+
+fn pick(count: usize, choice: usize) -> Option<usize> {
+    (count > 0).then(|| choice % count)
+}
+
+impl Kernel {
+    fn create(&mut self, name: &str) {
+        let id = (0..).find(|id| self.list.iter().all(|source| source.id != *id)).unwrap();
+        self.list.insert(0, source(id, name));
+    }
+
+    fn apply(&mut self, event: &Event) {
+        let pick = |choice| pick(self.list.len(), choice);
+        match *event {
+            Event::Create { name } => self.create(["eventpoll", "[timerfd]", "alarmtimer"][name]),
+            Event::Remove(choice) => drop(pick(choice).map(|index| self.list.remove(index))),
+            Event::Recreate(choice) => {
+                if let Some(index) = pick(choice) {
+                    let name = self.list.remove(index).name;
+                    self.create(&name);
+                }
+            }
+            Event::Activate(choice) => {
+                if let Some(index) = pick(choice) {
+                    let source = &mut self.list[index];
+                    source.event_count += 1;
+                    if !source.active {
+                        source.active = true;
+                        source.active_count += 1;
+                        source.last_change_ns = self.now;
+                    }
+                }
+            }
+            Event::Relax(choice) => {
+                if let Some(index) = pick(choice).filter(|&index| self.list[index].active) {
+                    let source = at(&self.list[index], self.now);
+                    let relax_count = source.relax_count + 1;
+                    self.list[index] = Source {
+                        active: false,
+                        relax_count,
+                        active_time_ns: 0,
+                        last_change_ns: self.now,
+                        ..source
+                    };
+                }
+            }
+            Event::Wait(ns) => self.now += ns,
+            Event::Tear(choice) => self.torn = pick(choice),
+            Event::Miss(count) => self.missed = count,
+            Event::Ask(_) => {}
+        }
+    }
+
+    /// What a walk gives now. Each walk takes a little time.
+    fn snapshot(&mut self) -> Snapshot {
+        self.now += 1_000;
+        let mut sources: Vec<Source> =
+            self.list.iter().map(|source| at(source, self.now)).collect();
+        if let Some(torn) = self.torn.take().and_then(|index| sources.get_mut(index)) {
+            // As the decoder has it: the stored values, without the stretch that runs.
+            let stored = &self.list[self.list.iter().position(|it| it.id == torn.id).unwrap()];
+            *torn = Source { consistent: false, active: !stored.active, ..stored.clone() };
+        }
+        let total = sources.len() as u32;
+        let missed = std::mem::take(&mut self.missed);
+        sources.truncate(sources.len().saturating_sub(missed));
+        let walk = Walk {
+            backend: Backend::Load,
+            walks: 1,
+            monotonic_ns: self.now,
+            boottime_ns: self.now,
+            duration_ns: 10,
+            total,
+            complete: sources.len() == total as usize,
+        };
+        Snapshot { walk, sources }
+    }
+}
+
+fn source(id: u32, name: &str) -> Source {
+    Source {
+        id,
+        name: name.into(),
+        name_truncated: false,
+        device: String::new(),
+        active: false,
+        consistent: true,
+        active_count: 0,
+        event_count: 0,
+        wakeup_count: 0,
+        expire_count: 0,
+        relax_count: 0,
+        active_time_ns: 0,
+        total_time_ns: 0,
+        max_time_ns: 0,
+        last_change_ns: 0,
+        prevent_suspend_time_ns: 0,
+    }
+}
+
+/// A stored source as the walk decodes it at `now`.
+fn at(stored: &Source, now: i64) -> Source {
+    let active_time_ns = if stored.active { now - stored.last_change_ns } else { 0 };
+    Source {
+        active_time_ns,
+        total_time_ns: stored.total_time_ns + active_time_ns,
+        max_time_ns: stored.max_time_ns.max(active_time_ns),
+        ..stored.clone()
+    }
+}
+
+/// A client's copy, kept by what changed.
+#[derive(Default)]
+struct Client {
+    since: Option<Since>,
+    rows: BTreeMap<i64, Source>,
+}
+
+impl Client {
+    fn ask(&mut self, tracker: &Tracker) {
+        let query = self.since.map_or_else(Query::default, |since| Query::default().since(since));
+        let answer = query.answer(tracker);
+        let former = self.rows.clone();
+        if answer.incremental {
+            answer.gone.iter().for_each(|handle| drop(self.rows.remove(handle)));
+        } else {
+            self.rows.clear();
+        }
+        for row in &answer.rows {
+            if let Some(former) = former.get(&row.handle) {
+                assert_rises(former, &row.source);
+            }
+            self.rows.insert(row.handle, row.source.clone());
+        }
+        self.since = Some(Since { instance: INSTANCE, sequence: tracker.sequence() });
+    }
+}
+
+fn assert_rises(old: &Source, new: &Source) {
+    assert_eq!(old.name, new.name);
+    let counts = |it: &Source| {
+        [it.active_count, it.event_count, it.wakeup_count, it.expire_count, it.relax_count]
+    };
+    let times = |it: &Source| {
+        [it.total_time_ns, it.max_time_ns, it.last_change_ns, it.prevent_suspend_time_ns]
+    };
+    let rose = counts(old).iter().zip(counts(new)).all(|(old, new)| *old <= new)
+        && times(old).iter().zip(times(new)).all(|(old, new)| *old <= new);
+    assert!(rose, "from {old:?} to {new:?}");
+}
+
+/// The rows are the kernel's sources, each once and with its values.
+fn assert_true(tracker: &Tracker, kernel: &Kernel) {
+    let rows = tracker.rows();
+    assert_eq!(rows.len(), kernel.list.len());
+    for (row, stored) in rows.iter().zip(&kernel.list) {
+        let truth = at(stored, kernel.now);
+        assert_eq!((row.source.id, &row.source.name), (truth.id, &truth.name));
+        if row.source.consistent {
+            assert_eq!(row.source.event_count, truth.event_count);
+            assert_eq!(
+                (row.source.active, row.source.active_count),
+                (truth.active, truth.active_count)
+            );
+            let above = row.source.total_time_ns - truth.total_time_ns;
+            assert!((0..=JITTER).contains(&above), "{above} ns above the truth");
+        }
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 2_000, ..ProptestConfig::default() })]
+
+    #[test]
+    fn what_changed_applied_to_what_was_there_is_what_is_there(
+        events in prop::collection::vec(event(), 1..120)
+    ) {
+        let mut kernel = Kernel::default();
+        let mut tracker = Tracker::new(INSTANCE);
+        let mut clients: [Client; CLIENTS] = Default::default();
+        for event in &events {
+            kernel.apply(event);
+            if let Event::Ask(client) = *event {
+                let snapshot = kernel.snapshot();
+                let complete = snapshot.walk.complete;
+                tracker.update(snapshot);
+                clients[client].ask(&tracker);
+
+                let full: BTreeMap<i64, Source> =
+                    tracker.rows().iter().map(|row| (row.handle, row.source.clone())).collect();
+                prop_assert_eq!(full.len(), tracker.rows().len(), "a handle came twice");
+                prop_assert_eq!(&clients[client].rows, &full);
+                if complete {
+                    assert_true(&tracker, &kernel);
+                }
+            }
+        }
+    }
+}
+
+fn complete(sources: Vec<Source>) -> Snapshot {
+    let mut kernel = Kernel { list: sources, ..Kernel::default() };
+    kernel.snapshot()
+}
+
+fn handles(tracker: &Tracker) -> Vec<i64> {
+    tracker.rows().iter().map(|row| row.handle).collect()
+}
+
+#[test]
+fn used_id_is_another_source_if_it_overtook_an_older_one() {
+    let mut tracker = Tracker::new(INSTANCE);
+    tracker.update(complete(vec![source(1, "same"), source(0, "same")]));
+    assert_eq!(handles(&tracker), [2, 1]);
+
+    // Source 0 went and came again: it is on the list before source 1 now, which it was behind.
+    tracker.update(complete(vec![source(0, "same"), source(1, "same")]));
+
+    assert_eq!(handles(&tracker), [3, 2]);
+    assert_eq!(tracker.gone_since(1).collect::<Vec<_>>(), [1]);
+}
+
+#[test]
+fn used_id_is_another_source_if_a_count_went_back_or_the_name_is_another() {
+    let used = Source { event_count: 5, ..source(0, "same") };
+    for newer in
+        [Source { event_count: 4, ..used.clone() }, Source { name: "x".into(), ..used.clone() }]
+    {
+        let mut tracker = Tracker::new(INSTANCE);
+        tracker.update(complete(vec![used.clone()]));
+
+        tracker.update(complete(vec![newer]));
+
+        assert_eq!(handles(&tracker), [2]);
+        assert_eq!(tracker.gone_since(1).collect::<Vec<_>>(), [1]);
+    }
+}
+
+#[test]
+fn sequences_that_say_nothing_get_a_full_answer() {
+    let mut tracker = Tracker::new(INSTANCE);
+    tracker.update(complete(vec![source(0, "s")]));
+    tracker.update(complete(vec![source(0, "s")]));
+    let incremental = |instance, sequence| {
+        Query::default().since(Since { instance, sequence }).answer(&tracker).incremental
+    };
+
+    assert!(incremental(INSTANCE, 1) && incremental(INSTANCE, 2));
+    assert!(!incremental(INSTANCE + 1, 1), "another instance");
+    assert!(!incremental(INSTANCE, 3), "the future");
+    assert!(!incremental(INSTANCE, 0) && !incremental(INSTANCE, -1), "before the first");
+    assert!(!incremental(INSTANCE, i64::MIN) && !incremental(INSTANCE, i64::MAX));
+}
+
+#[test]
+fn what_is_forgotten_gets_a_full_answer_and_memory_is_bounded() {
+    /// A little more than the log of what is gone has place for.
+    const GONE: u32 = 5_000;
+    let mut tracker = Tracker::new(INSTANCE);
+    tracker.update(complete((0..GONE).map(|id| source(id, "s")).collect()));
+    tracker.update(complete(vec![]));
+    tracker.update(complete(vec![]));
+    let answer = |sequence| {
+        let answer =
+            Query::default().since(Since { instance: INSTANCE, sequence }).answer(&tracker);
+        (answer.incremental, answer.gone.len())
+    };
+
+    assert_eq!(answer(1), (false, 0));
+    assert_eq!(answer(2), (true, 0));
+    assert!(tracker.gone_since(0).count() < GONE as usize);
+}
+
+#[test]
+fn incomplete_snapshot_takes_nothing_away() {
+    let mut tracker = Tracker::new(INSTANCE);
+    tracker.update(complete(vec![source(1, "a"), source(0, "b")]));
+    let mut snapshot = complete(vec![source(1, "a")]);
+    snapshot.walk.complete = false;
+
+    tracker.update(snapshot);
+
+    assert_eq!(handles(&tracker), [2, 1]);
+}
+
+#[test]
+fn torn_row_is_the_same_source_and_takes_nothing_back() {
+    let active =
+        Source { active: true, active_count: 1, total_time_ns: 90_000_000, ..source(0, "s") };
+    let torn = Source { consistent: false, total_time_ns: 0, active: false, ..active.clone() };
+    let mut tracker = Tracker::new(INSTANCE);
+    let mut snapshot = complete(vec![source(0, "s")]);
+    snapshot.sources = vec![active];
+    tracker.update(snapshot.clone());
+    snapshot.sources = vec![torn];
+
+    tracker.update(snapshot);
+
+    let row = &tracker.rows()[0];
+    assert_eq!((row.handle, row.source.total_time_ns), (1, 90_000_000));
+    assert!(!row.source.consistent);
+}

@@ -1,0 +1,128 @@
+// SPDX-License-Identifier: Apache-2.0
+#![cfg(test)]
+//! Who is let in, and who is turned away with what words.
+
+use std::thread;
+use std::time::{Duration, Instant};
+
+use rsbinder::permission_controller::{BnPermissionController, IPermissionController};
+use rsbinder::{BinderResult, Interface, ProcessState, Strong, hub};
+use wakeupstats_vm::daemon::{self, Daemon, call_as, dump_as};
+
+/// adb shell's uid, which the service manager's policy lets find the service.
+const SHELL: u32 = 2_000;
+
+/// A uid that the service manager's policy does not know.
+const STRANGER: u32 = 9_999;
+
+/// A refusal must come within the service's limit for the permission service, 1 s, and some.
+const REFUSAL_LIMIT: Duration = Duration::from_secs(3);
+
+/// Longer than any refusal may take.
+const HANG: Duration = Duration::from_secs(6);
+
+const BATTERY_STATS: &str = "android.permission.BATTERY_STATS";
+
+fn dumped(uid: u32) -> String {
+    String::from_utf8(dump_as(uid, &[]).unwrap().stdout).unwrap()
+}
+
+#[test]
+fn by_uid_root_is_let_in_and_others_are_not() {
+    let _daemon = Daemon::start().unwrap();
+
+    assert_eq!(call_as(0, "getSnapshot").unwrap(), "ok\n");
+    assert_eq!(call_as(0, "getStatus").unwrap(), "ok\n");
+    assert!(dumped(0).starts_with("wakeupstats: backend"));
+    for method in ["getSnapshot", "getStatus"] {
+        let refusal = call_as(SHELL, method).unwrap();
+        let wanted =
+            format!("Security: uid {SHELL} may not do this: it does not have {BATTERY_STATS}");
+        assert!(refusal.starts_with(&wanted), "{refusal}");
+        assert!(refusal.contains("--allow-uid"), "{refusal}");
+    }
+    let refusal = dumped(SHELL);
+    assert!(refusal.contains("uid 2000 may not do this"), "{refusal}");
+    assert!(refusal.contains("android.permission.DUMP"), "{refusal}");
+}
+
+#[test]
+fn allowed_uid_is_let_in() {
+    let _daemon = Daemon::start_with(&["--allow-uid", "2000"]).unwrap();
+
+    assert_eq!(call_as(SHELL, "getSnapshot").unwrap(), "ok\n");
+    assert!(dumped(SHELL).starts_with("wakeupstats: backend"));
+}
+
+#[test]
+fn stranger_does_not_even_find_the_service() {
+    let _daemon = Daemon::start_with(&["--allow-uid", "9999"]).unwrap();
+
+    let refusal = call_as(STRANGER, "getSnapshot").unwrap();
+
+    assert!(refusal.starts_with("not found: "), "{refusal}");
+}
+
+#[test]
+fn without_a_permission_service_nobody_is_let_in() {
+    let _daemon = Daemon::start_with(&["--access", "permissions"]).unwrap();
+    let begin = Instant::now();
+
+    let refusal = call_as(0, "getSnapshot").unwrap();
+
+    assert!(refusal.starts_with("Security: uid 0 may not do this: the permission service is away"));
+    assert!(dumped(0).contains("the permission service is away"));
+    assert!(begin.elapsed() < REFUSAL_LIMIT);
+}
+
+/// Stands in for Android's system_server: the shell may read battery statistics, and only that.
+struct SystemServer;
+
+impl Interface for SystemServer {}
+
+impl IPermissionController for SystemServer {
+    fn checkPermission(&self, permission: &str, pid: i32, uid: i32) -> BinderResult<bool> {
+        if permission == "android.permission.DUMP" {
+            thread::sleep(HANG);
+        }
+        assert!(pid > 0);
+        Ok(permission == BATTERY_STATS && uid == 2_000)
+    }
+
+    fn noteOp(&self, _: &str, _: i32, _: &str) -> BinderResult<i32> {
+        Ok(0)
+    }
+
+    fn getPackagesForUid(&self, _: i32) -> BinderResult<Vec<String>> {
+        Ok(Vec::new())
+    }
+
+    fn isRuntimePermission(&self, _: &str) -> BinderResult<bool> {
+        Ok(false)
+    }
+
+    fn getPackageUid(&self, _: &str, _: i32) -> BinderResult<i32> {
+        Ok(-1)
+    }
+}
+
+#[test]
+fn zz_permission_service_decides_and_may_not_keep_anyone_waiting() {
+    // Last by its name, as the stand-in stays registered for as long as this process lives.
+    let daemon = Daemon::start_with(&["--access", "permissions"]).unwrap();
+    let _ = daemon::service();
+    ProcessState::start_thread_pool();
+    let system_server: Strong<dyn IPermissionController> =
+        BnPermissionController::new_binder(SystemServer);
+    hub::add_service("permission", system_server).unwrap();
+
+    assert_eq!(call_as(SHELL, "getSnapshot").unwrap(), "ok\n");
+    let refusal = call_as(0, "getSnapshot").unwrap();
+    let wanted = format!("Security: uid 0 may not do this: it does not have {BATTERY_STATS}\n");
+    assert_eq!(refusal, wanted);
+    let begin = Instant::now();
+    let refusal = dumped(SHELL);
+    assert!(refusal.contains("did not answer within 1s, so no"), "{refusal}");
+    assert!(begin.elapsed() < REFUSAL_LIMIT);
+    drop(daemon);
+}
