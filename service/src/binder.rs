@@ -3,26 +3,29 @@
 
 use std::error::Error as StdError;
 use std::io;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
 use log::warn;
 use rsbinder::{
     BinderResult, ExceptionCode, Interface, ProcessState, Status, StatusCode, Strong, hub,
 };
-use rustix::system::uname;
 use thiserror::Error;
 use wakeupstats_aidl::{
-    BnWakeupStats, ERROR_READ_FAILED, ERROR_REPLY_FAILED, IWakeupStats, PassedOverBackend,
-    SERVICE_NAME, ServiceStatus, SnapshotBackend, SnapshotQuery, WakeupSnapshot,
+    BnWakeupStats, ERROR_READ_FAILED, ERROR_REPLY_FAILED, IWakeupStats, SERVICE_NAME,
+    ServiceStatus, SnapshotQuery, WakeupSnapshot,
 };
 
 use crate::access::{self, Access};
 use crate::chain;
-use crate::model::Snapshot;
+use crate::dump::{self, Request};
 use crate::query;
-use crate::reader::{Reader, monotonic_ns};
+use crate::reader::Reader;
 use crate::reply;
-use crate::table::Table;
 use crate::walk::{self, Program};
+
+/// How many dumps may be written at a time, of the 15 threads that binder has for calls.
+const MAX_DUMPS: usize = 4;
 
 /// Why a call failed, or the service could not begin.
 #[derive(Debug, Error)]
@@ -60,9 +63,12 @@ pub enum Error {
     /// The snapshot could not be put into a reply.
     #[error(transparent)]
     Reply(#[from] reply::Error),
-    /// The dump was called with an argument.
-    #[error("unknown option: {0}\nUsage: dumpsys wakeupstats")]
-    UnknownOption(String),
+    /// The dump's arguments make no sense.
+    #[error(transparent)]
+    Arguments(#[from] dump::Error),
+    /// The dump could not be written out.
+    #[error(transparent)]
+    Dump(#[from] io::Error),
 }
 
 /// Opens binder and finds the service manager.
@@ -77,12 +83,14 @@ pub fn open() -> Result<(), Error> {
 pub struct WakeupStats<P> {
     reader: Reader<P>,
     access: Access,
+    /// How many dumps are being written.
+    dumps: AtomicUsize,
 }
 
 impl<P: Program + Send + 'static> WakeupStats<P> {
     /// A service that answers from `reader` those whom `access` lets in.
     pub fn new(reader: Reader<P>, access: Access) -> Self {
-        WakeupStats { reader, access }
+        WakeupStats { reader, access, dumps: AtomicUsize::new(0) }
     }
 
     /// Registers the service and serves calls. Does not return unless that fails.
@@ -94,66 +102,51 @@ impl<P: Program + Send + 'static> WakeupStats<P> {
     }
 
     fn snapshot(&self, query: &SnapshotQuery) -> Result<WakeupSnapshot, Error> {
-        self.access.check(access::BATTERY_STATS)?;
         let (core, max_age) = reply::query(query)?;
-        let answer =
-            self.reader.read(max_age, |tracker| reply::snapshot(query, &core.answer(tracker)));
-        let mut reply = answer?;
+        let mut reply =
+            self.reader.read(max_age, |view| reply::snapshot(query, &core.answer(view.tracker)))?;
         reply::move_large_sources(&mut reply)?;
         Ok(reply)
     }
 
-    fn status(&self) -> Result<ServiceStatus, Error> {
-        self.access.check(access::BATTERY_STATS)?;
-        Ok(self.reader.known(|tracker, room, error| ServiceStatus {
-            backend: reply::backend(self.reader.backend()),
-            passedOver: vec![PassedOverBackend {
-                backend: SnapshotBackend::PINNED,
-                reason: "this version has no such backend".into(),
-            }],
-            kernelRelease: kernel_release(),
-            instance: tracker.instance(),
-            sequence: tracker.sequence(),
-            lastSnapshotNs: tracker.walk().map_or(0, |walk| walk.monotonic_ns),
-            totalSources: tracker.walk().map_or(0, |walk| reply::int(walk.total)),
-            roomBytes: room.cast_signed(),
-            lastError: error.map(|error| error.message.clone()).unwrap_or_default(),
-            lastErrorNs: error.map_or(0, |error| error.monotonic_ns),
-        }))
-    }
-
-    fn dump_text(&self, args: &[String]) -> Result<String, Error> {
+    fn dumped(&self, args: &[String]) -> Result<Vec<u8>, Error> {
         self.access.check(access::DUMP)?;
-        if let Some(arg) = args.first() {
-            return Err(Error::UnknownOption(arg.escape_default().to_string()));
-        }
-        let snapshot = self.reader.read(std::time::Duration::ZERO, |tracker| {
-            let sources = tracker.rows().iter().map(|row| row.source.clone()).collect();
-            tracker.walk().map(|walk| Snapshot { walk, sources })
-        })?;
-        let kernel = kernel_release();
-        Ok(snapshot.map_or_else(String::new, |snapshot| {
-            Table { snapshot: &snapshot, kernel: &kernel, now_ns: monotonic_ns() }.to_string()
-        }))
+        Ok(match Request::parse(args)? {
+            Request::Help(text) => text.into(),
+            Request::Status { json } => dump::status(&self.reader.status(), json)?,
+            Request::Sources(options) => self.reader.read(Duration::ZERO, |view| {
+                let query = options.query(view.tracker.instance())?;
+                Ok::<_, Error>(options.render(&query.answer(view.tracker), &view.status())?)
+            })??,
+        })
     }
 }
 
 impl<P: Program + Send + 'static> Interface for WakeupStats<P> {
+    /// Writes to a file of the caller's, who may never read it: so many threads can be lost to that
+    /// until the caller gives up or dies, and no more.
     fn dump(&self, writer: &mut dyn io::Write, args: &[String]) -> rsbinder::Result<()> {
-        let text = self.dump_text(args).unwrap_or_else(|error| format!("{}\n", chain(&error)));
+        if self.dumps.fetch_add(1, Ordering::Relaxed) >= MAX_DUMPS {
+            self.dumps.fetch_sub(1, Ordering::Relaxed);
+            return Err(StatusCode::WouldBlock);
+        }
+        let text = self.dumped(args).unwrap_or_else(|error| format!("{}\n", chain(&error)).into());
         // A reader that went away has nobody to tell.
-        let _ = writer.write_all(text.as_bytes());
+        let _ = writer.write_all(&text);
+        self.dumps.fetch_sub(1, Ordering::Relaxed);
         Ok(())
     }
 }
 
 impl<P: Program + Send + 'static> IWakeupStats for WakeupStats<P> {
     fn getSnapshot(&self, query: &SnapshotQuery) -> BinderResult<WakeupSnapshot> {
+        self.access.check(access::BATTERY_STATS).map_err(|error| status(error.into()))?;
         self.snapshot(query).map_err(status)
     }
 
     fn getStatus(&self) -> BinderResult<ServiceStatus> {
-        self.status().map_err(status)
+        self.access.check(access::BATTERY_STATS).map_err(|error| status(error.into()))?;
+        Ok(reply::status(self.reader.status()))
     }
 }
 
@@ -170,8 +163,4 @@ fn status(error: Error) -> Status {
         Error::Reply(_) => Status::new_service_specific_error(ERROR_REPLY_FAILED, Some(message)),
         _ => Status::new_service_specific_error(ERROR_READ_FAILED, Some(message)),
     }
-}
-
-fn kernel_release() -> String {
-    uname().release().to_string_lossy().into_owned()
 }

@@ -3,18 +3,34 @@
 
 use std::fmt;
 
-/// How the kernel's list was read.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+use serde::Serialize;
+
+/// A way to read the kernel's list.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Backend {
+    /// A BPF program that someone else loaded and pinned.
+    Pinned,
     /// A BPF program that this process loaded.
     Load,
+    /// `/sys/class/wakeup`.
+    Sysfs,
+}
+
+impl Backend {
+    /// Its name in dumps and in the log.
+    pub fn name(self) -> &'static str {
+        match self {
+            Backend::Pinned => "pinned",
+            Backend::Load => "load",
+            Backend::Sysfs => "sysfs",
+        }
+    }
 }
 
 impl fmt::Display for Backend {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Backend::Load => "load",
-        })
+        f.write_str(self.name())
     }
 }
 

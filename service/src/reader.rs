@@ -4,21 +4,14 @@
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use rustix::system::uname;
 use rustix::time::{ClockId, Timespec, clock_gettime};
 
 use crate::layout::ws_chunk;
 use crate::model::Backend;
+use crate::status::{PassedOver, PastError, Status};
 use crate::tracker::Tracker;
 use crate::walk::{Error, Program, Walker};
-
-/// An error of the past.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct PastError {
-    /// The error with its causes.
-    pub message: String,
-    /// CLOCK_MONOTONIC when it happened, in nanoseconds.
-    pub monotonic_ns: i64,
-}
 
 /// Reads the list for whoever asks, one walk at a time.
 #[derive(Debug)]
@@ -33,6 +26,35 @@ struct State<P> {
     last_error: Option<PastError>,
 }
 
+/// What the reader knows.
+#[derive(Debug)]
+pub struct View<'a> {
+    /// The sources as of the last snapshot.
+    pub tracker: &'a Tracker,
+    room_bytes: u64,
+    last_error: Option<&'a PastError>,
+}
+
+impl View<'_> {
+    /// How the service is doing.
+    pub fn status(&self) -> Status {
+        let walk = self.tracker.walk();
+        let reason = "this version has no such backend".into();
+        Status {
+            now_ns: monotonic_ns(),
+            backend: Backend::Load,
+            passed_over: vec![PassedOver { backend: Backend::Pinned, reason }],
+            kernel: uname().release().to_string_lossy().into_owned(),
+            instance: self.tracker.instance(),
+            sequence: self.tracker.sequence(),
+            last_snapshot_ns: walk.map_or(0, |walk| walk.monotonic_ns),
+            sources: walk.map_or(0, |walk| walk.total),
+            room_bytes: self.room_bytes,
+            last_error: self.last_error.cloned(),
+        }
+    }
+}
+
 impl<P: Program> Reader<P> {
     /// A reader that has read nothing. `instance` is this life of the service.
     pub fn new(walker: Walker<P>, instance: i64) -> Self {
@@ -42,27 +64,23 @@ impl<P: Program> Reader<P> {
 
     /// Shows the sources as they were at most `max_age` before this call, to which the list is
     /// walked only if it was not since: callers that wait for one another share the next walk.
-    pub fn read<R>(&self, max_age: Duration, show: impl FnOnce(&Tracker) -> R) -> Result<R, Error> {
+    pub fn read<R>(
+        &self,
+        max_age: Duration,
+        show: impl FnOnce(&View<'_>) -> R,
+    ) -> Result<R, Error> {
         let max_age = i64::try_from(max_age.as_nanos()).unwrap_or(i64::MAX);
         let oldest = monotonic_ns().saturating_sub(max_age);
         let mut state = self.state();
         if state.tracker.walk().is_none_or(|walk| walk.monotonic_ns < oldest) {
             state.walk()?;
         }
-        Ok(show(&state.tracker))
+        Ok(show(&state.view()))
     }
 
-    /// Shows what is known without reading anything: the tracker, the room in bytes, and the last
-    /// error of a read.
-    pub fn known<R>(&self, show: impl FnOnce(&Tracker, u64, Option<&PastError>) -> R) -> R {
-        let state = self.state();
-        let room = u64::from(state.walker.room()) * size_of::<ws_chunk>() as u64;
-        show(&state.tracker, room, state.last_error.as_ref())
-    }
-
-    /// The backend in use.
-    pub fn backend(&self) -> Backend {
-        Backend::Load
+    /// How the service is doing. Reads nothing.
+    pub fn status(&self) -> Status {
+        self.state().view().status()
     }
 
     /// A panic elsewhere can't have left half a state: a snapshot is taken in whole or not at all.
@@ -72,6 +90,14 @@ impl<P: Program> Reader<P> {
 }
 
 impl<P: Program> State<P> {
+    fn view(&self) -> View<'_> {
+        View {
+            tracker: &self.tracker,
+            room_bytes: u64::from(self.walker.room()) * size_of::<ws_chunk>() as u64,
+            last_error: self.last_error.as_ref(),
+        }
+    }
+
     fn walk(&mut self) -> Result<(), Error> {
         match self.walker.snapshot() {
             Ok(snapshot) => {

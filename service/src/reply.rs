@@ -8,12 +8,13 @@ use rsbinder::{ParcelFileDescriptor, StatusCode};
 use rustix::fs::{MemfdFlags, SealFlags, fcntl_add_seals, memfd_create};
 use thiserror::Error;
 use wakeupstats_aidl::{
-    FLAG_ACTIVE, FLAG_INCONSISTENT, FLAG_NAME_TRUNCATED, SnapshotBackend, SnapshotOrder,
-    SnapshotQuery, WakeupSnapshot, WakeupSources,
+    FLAG_ACTIVE, FLAG_INCONSISTENT, FLAG_NAME_TRUNCATED, PassedOverBackend, ServiceStatus,
+    SnapshotBackend, SnapshotOrder, SnapshotQuery, WakeupSnapshot, WakeupSources,
 };
 
 use crate::model::{Backend, Source};
 use crate::query::{self, Answer, Order, Query};
+use crate::status::{PassedOver, Status};
 use crate::tracker::{Row, Since, Tracker};
 
 /// The most that goes into a reply itself. A reply lands in a mapping of 1 MiB that the client
@@ -93,10 +94,33 @@ pub fn snapshot(query: &SnapshotQuery, answer: &Answer<'_>) -> WakeupSnapshot {
     reply
 }
 
-/// The AIDL's word for a backend.
-pub fn backend(backend: Backend) -> SnapshotBackend {
+/// How the service is doing.
+pub fn status(status: Status) -> ServiceStatus {
+    let passed_over = |passed: PassedOver| PassedOverBackend {
+        backend: backend(passed.backend),
+        reason: passed.reason,
+    };
+    let (error, error_ns) =
+        status.last_error.map_or((String::new(), 0), |error| (error.message, error.monotonic_ns));
+    ServiceStatus {
+        backend: backend(status.backend),
+        passedOver: status.passed_over.into_iter().map(passed_over).collect(),
+        kernelRelease: status.kernel,
+        instance: status.instance,
+        sequence: status.sequence,
+        lastSnapshotNs: status.last_snapshot_ns,
+        totalSources: int(status.sources),
+        roomBytes: long(status.room_bytes),
+        lastError: error,
+        lastErrorNs: error_ns,
+    }
+}
+
+fn backend(backend: Backend) -> SnapshotBackend {
     match backend {
+        Backend::Pinned => SnapshotBackend::PINNED,
         Backend::Load => SnapshotBackend::LOAD,
+        Backend::Sysfs => SnapshotBackend::SYSFS,
     }
 }
 
@@ -189,7 +213,7 @@ fn append(names: &mut Vec<u8>, name: &str) -> i32 {
 }
 
 /// AIDL has no unsigned numbers; the kernel's ids and counts stay far below the limit.
-pub fn int(value: u32) -> i32 {
+fn int(value: u32) -> i32 {
     i32::try_from(value).unwrap_or(i32::MAX)
 }
 

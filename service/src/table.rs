@@ -1,213 +1,320 @@
 // SPDX-License-Identifier: Apache-2.0
-//! A snapshot as text, for a person at a terminal: 100 columns at the most, units in the headers.
-//! What holds the device awake now comes first, then what held it longest.
+//! A report as text, for a person at a terminal: 100 columns at the most, units in the headers.
+//!
+//! Names take the columns that numbers leave. Numbers take at most 8 digits: where that is too few
+//! for a time of a column in milliseconds, the column is in seconds, and counts are cut to
+//! thousands (`k`) and so on. The other formats are exact.
 
-use std::cmp::Reverse;
-use std::fmt::{self, Write};
+use std::fmt;
 
 use unicode_width::UnicodeWidthChar;
 
-use crate::model::{Snapshot, Source, Walk};
+use crate::query::Order;
+use crate::report::Report;
+use crate::tracker::Row;
 
-const NAME_WIDTH: usize = 28;
+const WIDTH: usize = 100;
 
-/// A snapshot, to be displayed as a summary line and a table.
+const MAX_NUMBER: u64 = 99_999_999;
+
+/// A report, to be displayed.
 #[derive(Debug)]
 pub struct Table<'a> {
     /// What to show.
-    pub snapshot: &'a Snapshot,
-    /// The kernel's release, as `uname -r` says it.
-    pub kernel: &'a str,
-    /// CLOCK_MONOTONIC now, from which the age of the snapshot follows. Nanoseconds.
-    pub now_ns: i64,
+    pub report: &'a Report<'a>,
+    /// The order of its rows.
+    pub order: Order,
+}
+
+/// A column of numbers.
+struct Number {
+    title: &'static str,
+    unit: Unit,
+    /// The value in a row, if it applies. Times are in nanoseconds.
+    value: fn(&Row, &Report<'_>) -> Option<u64>,
+    /// What makes the total of two values, if there is one.
+    total: Option<fn(u64, u64) -> u64>,
+}
+
+#[derive(Clone, Copy)]
+enum Unit {
+    Time,
+    Age,
+    /// In hundredths of a percent.
+    Share,
+    Count,
+    Exact,
+}
+
+/// A column of text: the title, and the text in a row with whether that was cut already.
+type Text = (&'static str, fn(&Row) -> (String, bool));
+
+const NAME: Text = ("NAME", |row| {
+    let mark = if row.source.consistent { "" } else { "!" };
+    (format!("{mark}{}", escape(&row.source.name)), row.source.name_truncated)
+});
+const DEVICE: Text = ("DEVICE", |row| match row.source.device.as_str() {
+    "" => ("-".into(), false),
+    device => (escape(device), false),
+});
+
+const ACTIVE: Number = Number {
+    title: "ACTIVE",
+    unit: Unit::Time,
+    value: |row, _| row.source.active.then(|| positive(row.source.active_time_ns)),
+    total: None,
+};
+const TOTAL: Number = Number {
+    title: "TOTAL",
+    unit: Unit::Time,
+    value: |row, _| Some(positive(row.source.total_time_ns)),
+    total: Some(u64::saturating_add),
+};
+const MAX: Number = Number {
+    title: "MAX",
+    unit: Unit::Time,
+    value: |row, _| Some(positive(row.source.max_time_ns)),
+    total: Some(u64::max),
+};
+/// There is no total: sources are active at the same time.
+const AWAKE: Number = Number {
+    title: "AWAKE",
+    unit: Unit::Share,
+    value: |row, report| {
+        let awake = positive(report.header.walk.monotonic_ns);
+        let share = u128::from(positive(row.source.total_time_ns)) * 10_000;
+        let share = share.checked_div(awake.into())?;
+        Some(u64::try_from(share).unwrap_or(u64::MAX))
+    },
+    total: None,
+};
+const CHANGED: Number = Number {
+    title: "CHANGED",
+    unit: Unit::Age,
+    value: |row, report| {
+        let then = row.source.last_change_ns;
+        let now = report.header.walk.monotonic_ns;
+        (then != 0).then(|| positive(now.saturating_sub(then)))
+    },
+    total: Some(u64::min),
+};
+const PREVENT: Number = Number {
+    title: "PREVENT",
+    unit: Unit::Time,
+    value: |row, _| Some(positive(row.source.prevent_suspend_time_ns)),
+    total: Some(u64::saturating_add),
+};
+const ACTIVE_COUNT: Number = count("ACTIVE", |row, _| Some(row.source.active_count));
+const EVENT_COUNT: Number = count("EVENTS", |row, _| Some(row.source.event_count));
+const WAKEUP_COUNT: Number = count("WAKE", |row, _| Some(row.source.wakeup_count));
+const EXPIRE_COUNT: Number = count("EXPIRE", |row, _| Some(row.source.expire_count));
+const RELAX_COUNT: Number = count("RELAX", |row, _| Some(row.source.relax_count));
+const ID: Number = Number {
+    title: "ID",
+    unit: Unit::Exact,
+    value: |row, _| Some(row.source.id.into()),
+    total: None,
+};
+const HANDLE: Number = Number {
+    title: "HANDLE",
+    unit: Unit::Exact,
+    value: |row, _| u64::try_from(row.handle).ok().filter(|&handle| handle > 0),
+    total: None,
+};
+
+const fn count(title: &'static str, value: fn(&Row, &Report<'_>) -> Option<u64>) -> Number {
+    Number { title, unit: Unit::Count, value, total: Some(u64::saturating_add) }
 }
 
 impl fmt::Display for Table<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.summary(f)?;
-        if self.snapshot.sources.is_empty() {
+        let report = self.report;
+        if let Some(status) = report.status {
+            writeln!(f, "{status}")?;
+        }
+        summary(f, report)?;
+        if report.rows.is_empty() {
             return Ok(());
         }
+        let by_prevent = self.order == Order::PreventSuspendTime;
+        let fifth = if by_prevent { PREVENT } else { CHANGED };
+        let counts = [ACTIVE_COUNT, EVENT_COUNT, WAKEUP_COUNT, EXPIRE_COUNT];
+        let numbers: Vec<Number> =
+            [ACTIVE, TOTAL, MAX, AWAKE, fifth].into_iter().chain(counts).collect();
         writeln!(f)?;
-        writeln!(
-            f,
-            "{:<NAME_WIDTH$} {:>10} {:>11} {:>10} {:>8} {:>8} {:>7} {:>8}",
-            "NAME", "ACTIVE ms", "TOTAL ms", "MAX ms", "ACTIVE #", "EVENTS #", "WAKE #", "EXPIRE #"
-        )?;
-        let mut sources: Vec<&Source> = self.snapshot.sources.iter().collect();
-        sources.sort_by_key(|source| Reverse((source.active, source.total_time_ns)));
-        sources.into_iter().try_for_each(|source| row(f, source))
-    }
-}
-
-impl Table<'_> {
-    fn summary(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Snapshot { walk: Walk { backend, walks, total, complete, .. }, sources } =
-            self.snapshot;
-        let age = us_as_ms(self.now_ns.saturating_sub(self.snapshot.walk.monotonic_ns));
-        let walk = us_as_ms(self.snapshot.walk.duration_ns);
-        let active = sources.iter().filter(|source| source.active).count();
-        writeln!(
-            f,
-            "wakeupstats: backend {backend}, kernel {}, {total} sources, {active} active, \
-             age {age} ms, walk {walk} ms",
-            self.kernel
-        )?;
-        if *walks > 1 {
-            writeln!(f, "Read in {walks} walks: the sources are not all of one moment.")?;
-        }
-        if !complete {
-            writeln!(f, "INCOMPLETE: only {} of {total} sources were read.", sources.len())?;
-        }
-        let torn = sources.iter().filter(|source| !source.consistent).count();
-        if torn > 0 {
-            writeln!(f, "{torn} sources, marked !, changed while they were read.")?;
+        table(f, report, &[NAME], &numbers)?;
+        if report.status.is_some() {
+            writeln!(f)?;
+            table(f, report, &[NAME, DEVICE], &[PREVENT, RELAX_COUNT, ID, HANDLE])?;
         }
         Ok(())
     }
 }
 
-fn row(f: &mut fmt::Formatter<'_>, source: &Source) -> fmt::Result {
-    let mark = if source.consistent { "" } else { "!" };
-    let active = if source.active { ms(source.active_time_ns).to_string() } else { "-".into() };
+fn summary(f: &mut fmt::Formatter<'_>, report: &Report<'_>) -> fmt::Result {
+    let Report { header, rows, gone, active, age_ns, .. } = report;
+    let walk = header.walk;
+    writeln!(f, "wakeupstats: backend {}, kernel {}", walk.backend, escape(&header.kernel))?;
     writeln!(
         f,
-        "{} {active:>10} {:>11} {:>10} {:>8} {:>8} {:>7} {:>8}",
-        cell(&format!("{mark}{}", source.name), source.name_truncated),
-        ms(source.total_time_ns),
-        ms(source.max_time_ns),
-        source.active_count,
-        source.event_count,
-        source.wakeup_count,
-        source.expire_count
-    )
+        "{} sources, {active} active, {} shown, sequence {}, age {} ms, walk {} ms",
+        walk.total,
+        rows.len(),
+        header.sequence,
+        us_as_ms(*age_ns),
+        us_as_ms(walk.duration_ns),
+    )?;
+    match header.since {
+        Some(since) if header.incremental => {
+            writeln!(
+                f,
+                "Only what changed since sequence {since}. Handles gone from it: {}.",
+                gone.len()
+            )?;
+        }
+        Some(since) => writeln!(f, "Sequence {since} is not known (any more): all is shown.")?,
+        None => {}
+    }
+    if walk.walks > 1 {
+        writeln!(f, "Read in {} walks: the sources are not all of one moment.", walk.walks)?;
+    }
+    if !walk.complete {
+        writeln!(
+            f,
+            "INCOMPLETE: not all sources could be read; some are missing, or as of an earlier dump."
+        )?;
+    }
+    let torn = rows.iter().filter(|row| !row.source.consistent).count();
+    if torn > 0 {
+        writeln!(f, "Changed while they were read, marked !: {torn}.")?;
+    }
+    Ok(())
 }
 
-/// Milliseconds, cut like those of sysfs.
-fn ms(ns: i64) -> i64 {
-    ns / 1_000_000
+/// A line of headers, a line for each row, and one of totals. Columns of text are as wide as they
+/// need to be and there is room.
+fn table(
+    f: &mut fmt::Formatter<'_>,
+    report: &Report<'_>,
+    texts: &[Text],
+    numbers: &[Number],
+) -> fmt::Result {
+    let mut columns: Vec<_> = numbers.iter().map(|number| numbers_column(number, report)).collect();
+    for (index, text) in texts.iter().enumerate().rev() {
+        let taken = columns.iter().filter_map(|cells| cells.first());
+        let taken: usize = taken.map(|cell| width(cell) + 1).sum();
+        let room = WIDTH.saturating_sub(taken + index);
+        columns.insert(0, text_column(text, report, index == 0, room / (index + 1)));
+    }
+    for line in 0..report.rows.len() + 2 {
+        let cells = columns.iter().filter_map(|cells| cells.get(line));
+        writeln!(f, "{}", cells.map(String::as_str).collect::<Vec<_>>().join(" "))?;
+    }
+    Ok(())
+}
+
+fn text_column(
+    (title, text): &Text,
+    report: &Report<'_>,
+    is_first: bool,
+    room: usize,
+) -> Vec<String> {
+    let total = if is_first { format!("TOTAL of {}", report.rows.len()) } else { "-".into() };
+    let mut cells = vec![((*title).to_string(), false)];
+    cells.extend(report.rows.iter().map(|row| text(row)));
+    cells.push((total, false));
+    let needed = cells.iter().map(|(text, cut)| width(text) + usize::from(*cut)).max();
+    let columns = needed.unwrap_or(0).min(room);
+    cells.into_iter().map(|(text, cut)| fit(&text, cut, columns)).collect()
+}
+
+fn numbers_column(number: &Number, report: &Report<'_>) -> Vec<String> {
+    let mut values: Vec<_> = report.rows.iter().map(|row| (number.value)(row, report)).collect();
+    let total = number.total.and_then(|total| values.iter().flatten().copied().reduce(total));
+    values.push(total);
+    let largest = values.iter().flatten().max().copied().unwrap_or(0);
+    let in_ms = largest / 1_000_000 <= MAX_NUMBER;
+    let unit = match number.unit {
+        Unit::Time if in_ms => " ms",
+        Unit::Time | Unit::Age => " s",
+        Unit::Share => " %",
+        Unit::Count => " #",
+        Unit::Exact => "",
+    };
+    let show = |value: u64| match number.unit {
+        Unit::Time if in_ms => short(value / 1_000_000),
+        Unit::Time | Unit::Age => short(value / 1_000_000_000),
+        Unit::Share if value > MAX_NUMBER => short(value / 100),
+        Unit::Share => format!("{}.{:02}", value / 100, value % 100),
+        Unit::Count => short(value),
+        Unit::Exact => value.to_string(),
+    };
+    let mut cells = vec![format!("{}{unit}", number.title)];
+    cells.extend(values.into_iter().map(|value| value.map_or("-".into(), show)));
+    let columns = cells.iter().map(String::len).max().unwrap_or(0);
+    cells.into_iter().map(|cell| format!("{cell:>columns$}")).collect()
+}
+
+/// A number in at most 8 digits and a suffix.
+fn short(mut value: u64) -> String {
+    let mut suffixes = ["", "k", "M", "G", "T"].into_iter();
+    let mut suffix = suffixes.next();
+    while value > MAX_NUMBER {
+        value /= 1_000;
+        suffix = suffixes.next();
+    }
+    format!("{value}{}", suffix.unwrap_or_default())
+}
+
+fn positive(value: i64) -> u64 {
+    u64::try_from(value).unwrap_or(0)
 }
 
 /// Milliseconds with three decimals, for what is short.
 fn us_as_ms(ns: i64) -> String {
-    let us = ns.max(0) / 1_000;
+    let us = positive(ns) / 1_000;
     format!("{}.{:03}", us / 1_000, us % 1_000)
 }
 
-/// A name in exactly [`NAME_WIDTH`] columns. What would move a terminal's cursor, or shows nothing,
-/// is escaped; what does not fit, or was cut already, ends in an ellipsis.
-fn cell(name: &str, truncated: bool) -> String {
+/// Text in which what would move a terminal's cursor, or shows nothing, is escaped.
+pub fn escape(text: &str) -> String {
+    let visible = |char: char| char.width().is_some_and(|width| width > 0);
+    text.chars().fold(String::new(), |mut escaped, char| {
+        if visible(char) {
+            escaped.push(char);
+        } else {
+            escaped.extend(char.escape_default());
+        }
+        escaped
+    })
+}
+
+/// The columns that visible text takes.
+fn width(text: &str) -> usize {
+    text.chars().filter_map(UnicodeWidthChar::width).sum()
+}
+
+/// Visible text in so many columns exactly; what does not fit, or was cut already, ends in an
+/// ellipsis.
+fn fit(text: &str, cut: bool, columns: usize) -> String {
+    let cut = cut || width(text) > columns;
+    let room = columns.saturating_sub(usize::from(cut));
     let mut cell = String::new();
-    let mut width = 0;
-    let mut cut = truncated;
-    for char in name.chars() {
-        let visible = char.width().is_some_and(|width| width > 0);
-        let shown = if visible { char.to_string() } else { char.escape_default().to_string() };
-        let columns: usize = shown.chars().filter_map(UnicodeWidthChar::width).sum();
-        if width + columns > NAME_WIDTH {
-            cut = true;
+    let mut used = 0;
+    for char in text.chars() {
+        used += char.width().unwrap_or(0);
+        if used > room {
             break;
         }
-        width += columns;
-        cell.push_str(&shown);
+        cell.push(char);
     }
     if cut {
-        while width >= NAME_WIDTH {
-            width -= cell.pop().and_then(UnicodeWidthChar::width).unwrap_or(0);
-        }
         cell.push('…');
-        width += 1;
     }
-    let _ = write!(cell, "{:1$}", "", NAME_WIDTH - width);
+    let padding = columns.saturating_sub(width(&cell));
+    cell.extend(std::iter::repeat_n(' ', padding));
     cell
 }
 
 #[cfg(test)]
-mod tests {
-    use expect_test::expect_file;
-
-    use super::*;
-    use crate::model::Backend;
-
-    fn source(name: &str, active: bool) -> Source {
-        Source {
-            id: 3,
-            name: name.into(),
-            name_truncated: false,
-            device: String::new(),
-            active,
-            consistent: true,
-            active_count: 12,
-            event_count: 345,
-            wakeup_count: 6,
-            expire_count: 7,
-            relax_count: 11,
-            active_time_ns: if active { 1_999_999 } else { 0 },
-            total_time_ns: 86_400_000_000_000,
-            max_time_ns: 250_000_000,
-            last_change_ns: 5_000_000_000,
-            prevent_suspend_time_ns: 0,
-        }
-    }
-
-    fn snapshot(sources: Vec<Source>) -> Snapshot {
-        let walk = Walk {
-            backend: Backend::Load,
-            walks: 1,
-            monotonic_ns: 7_000_000_000,
-            boottime_ns: 9_000_000_000,
-            duration_ns: 81_500,
-            total: sources.len() as u32,
-            complete: true,
-        };
-        Snapshot { walk, sources }
-    }
-
-    fn text(snapshot: &Snapshot) -> String {
-        Table { snapshot, kernel: "7.3.4", now_ns: 7_000_500_000 }.to_string()
-    }
-
-    #[test]
-    fn table_of_a_device() {
-        let quiet = Source { active_count: 0, total_time_ns: 0, ..source("alarmtimer", false) };
-        let snapshot = snapshot(vec![source("eventpoll", true), quiet]);
-
-        expect_file!["../tests/golden/table.txt"].assert_eq(&text(&snapshot));
-    }
-
-    #[test]
-    fn what_is_wrong_is_said() {
-        let torn = Source { consistent: false, ..source("torn", true) };
-        let mut snapshot = snapshot(vec![torn]);
-        snapshot.walk = Walk { walks: 3, total: 9, complete: false, ..snapshot.walk };
-
-        expect_file!["../tests/golden/table_incomplete.txt"].assert_eq(&text(&snapshot));
-    }
-
-    #[test]
-    fn names_stay_in_their_column() {
-        let cut = Source { name_truncated: true, ..source("cut", false) };
-        let names = [
-            "",
-            " spaces  inside ",
-            "exactly-28-columns-wide-name",
-            "one-more-than-28-columns-wide",
-            "\u{1b}[2J\n\tcontrol",
-            "right\u{202e}to left",
-            "日本語の名前がここにとても長く続いています",
-            "bad\u{fffd}utf8",
-        ];
-        let mut sources: Vec<_> = names.iter().map(|name| source(name, false)).collect();
-        sources.push(cut);
-
-        let text = text(&snapshot(sources));
-
-        assert!(text.lines().all(|line| unicode_width::UnicodeWidthStr::width(line) <= 100));
-        expect_file!["../tests/golden/table_names.txt"].assert_eq(&text);
-    }
-
-    #[test]
-    fn no_sources_no_table() {
-        expect_file!["../tests/golden/table_empty.txt"].assert_eq(&text(&snapshot(vec![])));
-    }
-}
+mod tests;

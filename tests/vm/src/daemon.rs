@@ -72,7 +72,8 @@ pub fn dump(args: &[&str]) -> Result<Output> {
 /// The same as a user of this id.
 pub fn dump_as(uid: u32, args: &[&str]) -> Result<Output> {
     Command::new("/bin/rsb_service")
-        .args(["dump", SERVICE_NAME])
+        // What follows is for the service, whatever it looks like.
+        .args(["dump", SERVICE_NAME, "--"])
         .args(args)
         .uid(uid)
         .stdin(Stdio::null())

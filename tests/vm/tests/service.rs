@@ -326,36 +326,3 @@ fn interface_says_which_frozen_version_it_is() {
     assert_eq!(service.getInterfaceVersion().unwrap(), 1);
     assert_eq!(service.getInterfaceHash().unwrap(), HASH.trim());
 }
-
-#[test]
-fn dump_is_a_summary_and_a_table() {
-    let _daemon = Daemon::start().unwrap();
-    let mut sources = Sources::new().unwrap();
-    sources.add_fifo(&file_name(b"dumped")).unwrap();
-    sources.activate(0).unwrap();
-    thread::sleep(Duration::from_millis(20));
-
-    let output = daemon::dump(&[]).unwrap();
-
-    let text = String::from_utf8(output.stdout).unwrap();
-    let summary = text.lines().next().unwrap();
-    assert!(output.status.success());
-    assert!(summary.starts_with("wakeupstats: backend load, kernel "), "{summary}");
-    assert!(summary.contains(" sources, 1 active, age "), "{summary}");
-    assert!(summary.contains(" ms, walk ") && summary.ends_with(" ms"), "{summary}");
-    let row = text.lines().find(|line| line.starts_with("dumped ")).unwrap();
-    let cells: Vec<&str> = row.split_whitespace().collect();
-    let active_ms: i64 = cells[1].parse().unwrap();
-    assert!(active_ms >= 20, "{row:?}");
-    assert_eq!(&cells[4..], ["1", "1", "0", "0"], "activations, events, wakeups, expiries");
-}
-
-#[test]
-fn dump_names_an_unknown_option() {
-    let _daemon = Daemon::start().unwrap();
-
-    let output = daemon::dump(&["--nonsense\x1b[2J"]).unwrap();
-
-    let text = String::from_utf8(output.stdout).unwrap();
-    assert_eq!(text, "unknown option: --nonsense\\u{1b}[2J\nUsage: dumpsys wakeupstats\n");
-}
