@@ -133,7 +133,8 @@ impl Query {
         let since = self.since.filter(|&since| !whole && tracker.knows(since));
         let after = since.map_or(i64::MIN, |since| since.sequence);
         let changed = tracker.rows().iter().filter(|row| row.changed > after);
-        let (mut rows, mut gone) = (Vec::new(), Vec::new());
+        let room = if since.is_some() { 0 } else { tracker.rows().len() };
+        let (mut rows, mut gone) = (Vec::with_capacity(room), Vec::new());
         if since.is_some() {
             gone.extend(tracker.gone_since(after));
         }

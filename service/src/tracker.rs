@@ -28,6 +28,17 @@ pub struct Row {
     pub source: Source,
 }
 
+impl Row {
+    /// Takes in the next values of the source, as of snapshot `sequence`.
+    fn update(&mut self, source: Source, sequence: i64) {
+        let source = never_backwards(&self.source, source);
+        if source != self.source {
+            self.source = source;
+            self.changed = sequence;
+        }
+    }
+}
+
 /// What a client saw last.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Since {
@@ -45,6 +56,8 @@ pub struct Tracker {
     last_handle: i64,
     walk: Option<Walk>,
     rows: Vec<Row>,
+    /// Whether the rows are in the order of the kernel's list.
+    in_list_order: bool,
     /// Sequence and handle of what is gone, the oldest first.
     gone: VecDeque<(i64, i64)>,
     /// The highest sequence of what has left the log.
@@ -60,6 +73,7 @@ impl Tracker {
             last_handle: 0,
             walk: None,
             rows: Vec::new(),
+            in_list_order: true,
             gone: VecDeque::new(),
             forgotten: 0,
         }
@@ -101,9 +115,25 @@ impl Tracker {
     pub fn update(&mut self, snapshot: Snapshot) {
         self.sequence += 1;
         self.walk = Some(snapshot.walk);
+        let same_list = self.rows.len() == snapshot.sources.len()
+            && self.rows.iter().zip(&snapshot.sources).all(|(row, new)| is_same(&row.source, new));
+        if same_list {
+            // Usually nobody came and nobody went.
+            for (row, source) in self.rows.iter_mut().zip(snapshot.sources) {
+                row.update(source, self.sequence);
+            }
+            self.in_list_order &= snapshot.walk.walks == 1;
+        } else {
+            self.match_up(snapshot);
+        }
+    }
+
+    /// Finds out who came and who went.
+    fn match_up(&mut self, Snapshot { walk, sources }: Snapshot) {
         // Sources keep their order on the kernel's list, and new ones come to its front. So where
-        // the order is the list's, one that overtook another is a new one with a used id.
-        let in_list_order = snapshot.walk.walks == 1;
+        // both orders are the list's, one that overtook another is a new one with a used id.
+        let in_list_order = walk.walks == 1;
+        let ordered = in_list_order && self.in_list_order;
         let old = std::mem::take(&mut self.rows);
         let mut old: HashMap<u32, (usize, Row)> = old
             .into_iter()
@@ -112,14 +142,15 @@ impl Tracker {
             .map(|(age, row)| (row.source.id, (age, row)))
             .collect();
         let mut oldest_allowed = 0;
-        for source in snapshot.sources.into_iter().rev() {
-            let row = match old.remove(&source.id) {
-                Some((age, row))
-                    if is_same(&row.source, &source)
-                        && (age >= oldest_allowed || !in_list_order) =>
+        for source in sources.into_iter().rev() {
+            let former = old.remove(&source.id);
+            let row = match former {
+                Some((age, mut row))
+                    if is_same(&row.source, &source) && (age >= oldest_allowed || !ordered) =>
                 {
                     oldest_allowed = age;
-                    self.next(row, source)
+                    row.update(source, self.sequence);
+                    row
                 }
                 other => {
                     if let Some((_, row)) = other {
@@ -134,19 +165,13 @@ impl Tracker {
         self.rows.reverse();
         let mut missing: Vec<Row> = old.into_values().map(|(_, row)| row).collect();
         missing.sort_by_key(|row| row.handle);
-        if snapshot.walk.complete {
+        self.in_list_order = in_list_order && (walk.complete || missing.is_empty());
+        if walk.complete {
             missing.iter().for_each(|row| self.forget(row.handle));
         } else {
             // Not seen is not gone: the last that is known of it stands.
             self.rows.extend(missing.into_iter().rev());
         }
-    }
-
-    /// The row of a source that is still there.
-    fn next(&self, row: Row, source: Source) -> Row {
-        let source = never_backwards(&row.source, source);
-        let changed = if source == row.source { row.changed } else { self.sequence };
-        Row { changed, source, ..row }
     }
 
     fn forget(&mut self, handle: i64) {
@@ -159,12 +184,13 @@ impl Tracker {
     }
 }
 
-/// Whether a source with the id of a former one can be that one.
+/// Whether a source can be the one that was there before.
 fn is_same(old: &Source, new: &Source) -> bool {
-    let same_names = old.name == new.name
+    let same_identity = old.id == new.id
+        && old.name == new.name
         && old.name_truncated == new.name_truncated
         && old.device == new.device;
-    if !same_names {
+    if !same_identity {
         return false;
     }
     // Values of a row that is not consistent are of several moments: none of them proves anything.

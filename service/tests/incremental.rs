@@ -362,3 +362,23 @@ fn torn_row_is_the_same_source_and_takes_nothing_back() {
     assert_eq!((row.handle, row.source.total_time_ns), (1, 90_000_000));
     assert!(!row.source.consistent);
 }
+
+#[test]
+fn order_proves_nothing_where_it_was_not_the_lists() {
+    let sources = || vec![source(2, "s"), source(1, "s"), source(0, "s")];
+    let mut by_ids = complete(vec![source(0, "s"), source(1, "s"), source(2, "s")]);
+    by_ids.walk.walks = 2;
+    let mut incomplete = complete(vec![source(1, "s"), source(0, "s")]);
+    incomplete.walk.complete = false;
+
+    for between in [by_ids, incomplete] {
+        let mut tracker = Tracker::new(INSTANCE);
+        tracker.update(complete(sources()));
+        tracker.update(between);
+
+        tracker.update(complete(sources()));
+
+        assert_eq!(handles(&tracker), [3, 2, 1]);
+        assert_eq!(tracker.gone_since(0).count(), 0);
+    }
+}
