@@ -57,9 +57,11 @@ static __always_inline bool is_locked(const struct wakeup_source *ws)
 
 /*
  * Copies the numbers, and says whether they are all of one moment. The kernel changes them under
- * ws->lock, which BPF can't take. But each change begins by raising event_count or relax_count, so
- * a copy is whole if the lock was free after these two were read, and they are still the same after
- * the copy: a change that began earlier had ended by then, and a later one shows in them.
+ * ws->lock, which BPF can't take. But each change that touches times or counts raises event_count
+ * or relax_count, and the switch of autosleep touches only what is compared one by one. So a copy
+ * is whole if the lock was free both after these were first read and after the copy, and if they
+ * are the same then: a change that began earlier had ended by the first look at the lock, one that
+ * goes on holds it at the second, and one that came and went in between shows in what is compared.
  */
 static __always_inline bool copy_numbers(struct ws_record *record, const struct wakeup_source *ws)
 {
@@ -87,11 +89,13 @@ static __always_inline bool copy_numbers(struct ws_record *record, const struct 
 	record->expire_count = ws->expire_count;
 	record->wakeup_count = ws->wakeup_count;
 
-	/* The lock again: autosleep is switched under it without raising a count. */
 	read_barrier();
 	whole = whole && !is_locked(ws);
 	read_barrier();
-	return whole && ws->event_count == event_count && ws->relax_count == relax_count;
+	return whole && ws->event_count == event_count && ws->relax_count == relax_count &&
+	       BPF_CORE_READ_BITFIELD(ws, autosleep_enabled) == !!(record->flags & WS_AUTOSLEEP) &&
+	       ws->start_prevent_time == record->start_prevent_time &&
+	       ws->prevent_sleep_time == record->prevent_sleep_time;
 }
 
 /*
@@ -150,8 +154,6 @@ static __always_inline void copy_source(struct ws_args *args, struct ws_chunk *c
 	if (parent) {
 		record->device_len = copy_string((char *)(record + 1) + size, DEVICE_ROOM,
 						 parent->kobj.name, &cut);
-		if (cut)
-			record->flags |= WS_DEVICE_CUT;
 	}
 
 	size = sizeof(*record) + record->name_len + record->device_len;

@@ -29,15 +29,14 @@ typedef long long ws_s64;
  */
 #define WS_CHUNK_BYTES 16376
 
-/* Elements in the map unless its creator says otherwise: 128 KiB, about 900 sources. */
+/* Elements in the map unless its creator says otherwise: 128 KiB, about 1,150 sources. */
 #define WS_CHUNKS 8
 
 /* ws_record.flags */
-#define WS_ACTIVE	1u  /* the kernel's active bit */
-#define WS_AUTOSLEEP	2u  /* the kernel's autosleep_enabled bit: start_prevent_time counts */
-#define WS_NAME_CUT	4u  /* the name goes on past WS_NAME_LEN */
-#define WS_DEVICE_CUT	8u  /* the owner's name goes on past WS_DEVICE_LEN */
-#define WS_INCONSISTENT 16u /* the source never held still: the fields may be of two moments */
+#define WS_ACTIVE	1u /* the kernel's active bit */
+#define WS_AUTOSLEEP	2u /* the kernel's autosleep_enabled bit: start_prevent_time counts */
+#define WS_NAME_CUT	4u /* the name goes on past WS_NAME_LEN */
+#define WS_INCONSISTENT 8u /* the source never held still: the fields may be of two moments */
 
 /* ws_args.flags */
 #define WS_LIST_BROKEN	 1u /* a list entry could not be read, so the walk ended early */

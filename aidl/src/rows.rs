@@ -2,7 +2,8 @@
 //! From a reply's columns to plain rows.
 
 use std::fs::File;
-use std::io::{self, Read, Seek, SeekFrom};
+use std::io;
+use std::os::unix::fs::FileExt;
 
 use rsbinder::StatusCode;
 use thiserror::Error;
@@ -59,10 +60,11 @@ pub fn rows(snapshot: &WakeupSnapshot) -> Result<Vec<Source>, Malformed> {
     match &snapshot.largeSources {
         None => columns(&snapshot.sources),
         Some(file) => {
-            let mut file = File::from(file.as_ref().try_clone()?);
-            let mut bytes = Vec::new();
-            file.seek(SeekFrom::Start(0))?;
-            file.take(MAX_FILE).read_to_end(&mut bytes)?;
+            let file = File::from(file.as_ref().try_clone()?);
+            let size = file.metadata()?.len().min(MAX_FILE);
+            // By offset: the file's own is shared with every other descriptor of it.
+            let mut bytes = vec![0; usize::try_from(size).unwrap_or(0)];
+            file.read_exact_at(&mut bytes, 0)?;
             columns(&rsbinder::from_bytes(&bytes).map_err(Malformed::Parcel)?)
         }
     }

@@ -3,7 +3,7 @@
 
 use std::error::Error as StdError;
 use std::io;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::Arc;
 use std::time::Duration;
 
 use log::warn;
@@ -19,6 +19,7 @@ use wakeupstats_aidl::{
 use crate::access::{self, Access};
 use crate::chain;
 use crate::dump::{self, Request};
+use crate::places::Places;
 use crate::query;
 use crate::reader::Reader;
 use crate::reply;
@@ -26,6 +27,9 @@ use crate::walk::{self, Program};
 
 /// How many dumps may be written at a time, of the 15 threads that binder has for calls.
 const MAX_DUMPS: usize = 4;
+
+/// How many refusals of a dump, likewise.
+const MAX_REFUSALS: usize = 2;
 
 /// Why a call failed, or the service could not begin.
 #[derive(Debug, Error)]
@@ -83,14 +87,21 @@ pub fn open() -> Result<(), Error> {
 pub struct WakeupStats<P> {
     reader: Reader<P>,
     access: Access,
-    /// How many dumps are being written.
-    dumps: AtomicUsize,
+    /// For dumps that are being written.
+    dumps: Arc<Places>,
+    /// For refusals of dumps that are being written.
+    refusals: Arc<Places>,
 }
 
 impl<P: Program + Send + 'static> WakeupStats<P> {
     /// A service that answers from `reader` those whom `access` lets in.
     pub fn new(reader: Reader<P>, access: Access) -> Self {
-        WakeupStats { reader, access, dumps: AtomicUsize::new(0) }
+        WakeupStats {
+            reader,
+            access,
+            dumps: Places::new(MAX_DUMPS),
+            refusals: Places::new(MAX_REFUSALS),
+        }
     }
 
     /// Registers the service and serves calls. Does not return unless that fails.
@@ -110,7 +121,6 @@ impl<P: Program + Send + 'static> WakeupStats<P> {
     }
 
     fn dumped(&self, args: &[String]) -> Result<Vec<u8>, Error> {
-        self.access.check(access::DUMP)?;
         Ok(match Request::parse(args)? {
             Request::Help(text) => text.into(),
             Request::Status { json } => dump::status(&self.reader.status(), json)?,
@@ -124,16 +134,16 @@ impl<P: Program + Send + 'static> WakeupStats<P> {
 
 impl<P: Program + Send + 'static> Interface for WakeupStats<P> {
     /// Writes to a file of the caller's, who may never read it: so many threads can be lost to that
-    /// until the caller gives up or dies, and no more.
+    /// until the caller gives up or dies, and no more. Who is turned away takes no place of those
+    /// who are not.
     fn dump(&self, writer: &mut dyn io::Write, args: &[String]) -> rsbinder::Result<()> {
-        if self.dumps.fetch_add(1, Ordering::Relaxed) >= MAX_DUMPS {
-            self.dumps.fetch_sub(1, Ordering::Relaxed);
-            return Err(StatusCode::WouldBlock);
-        }
-        let text = self.dumped(args).unwrap_or_else(|error| format!("{}\n", chain(&error)).into());
+        let allowed = self.access.check(access::DUMP);
+        let places = if allowed.is_ok() { &self.dumps } else { &self.refusals };
+        let _place = places.take(Duration::ZERO).ok_or(StatusCode::WouldBlock)?;
+        let text = allowed.map_err(Error::from).and_then(|()| self.dumped(args));
+        let text = text.unwrap_or_else(|error| format!("{}\n", chain(&error)).into());
         // A reader that went away has nobody to tell.
         let _ = writer.write_all(&text);
-        self.dumps.fetch_sub(1, Ordering::Relaxed);
         Ok(())
     }
 }

@@ -16,6 +16,7 @@ pub mod json;
 pub mod layout;
 pub mod load;
 pub mod model;
+pub mod places;
 pub mod query;
 pub mod reader;
 pub mod records;

@@ -3,8 +3,8 @@
 
 use std::borrow::Cow;
 use std::cmp::Reverse;
-use std::collections::HashMap;
 use std::collections::hash_map::Entry;
+use std::collections::{HashMap, HashSet};
 
 use thiserror::Error;
 use wildmatch::WildMatch;
@@ -12,8 +12,11 @@ use wildmatch::WildMatch;
 use crate::model::Source;
 use crate::tracker::{Row, Since, Tracker};
 
-/// The most names and globs that a query may have, taken together.
-pub const MAX_PATTERNS: usize = 1_000;
+/// The most names that a query may have.
+pub const MAX_NAMES: usize = 1_000;
+
+/// The most globs that a query may have: unlike names, each is matched with each source.
+pub const MAX_GLOBS: usize = 32;
 
 /// The longest name or glob, in bytes: a kernel's name of 255 bytes each of which was replaced.
 pub const MAX_PATTERN_LEN: usize = 3 * 255;
@@ -21,9 +24,14 @@ pub const MAX_PATTERN_LEN: usize = 3 * 255;
 /// A query that makes no sense.
 #[derive(Debug, Error, PartialEq, Eq)]
 pub enum Error {
-    /// More patterns than are allowed.
-    #[error("{0} names and globs; at most {MAX_PATTERNS} are allowed")]
-    TooManyPatterns(usize),
+    /// More names or globs than are allowed.
+    #[error("{names} names and {globs} globs; at most {MAX_NAMES} and {MAX_GLOBS} are allowed")]
+    TooManyPatterns {
+        /// Names in the query.
+        names: usize,
+        /// Globs in the query.
+        globs: usize,
+    },
     /// A pattern is longer than any name.
     #[error("a name or glob of {0} bytes; no wakeup source's name has more than {MAX_PATTERN_LEN}")]
     LongPattern(usize),
@@ -72,7 +80,7 @@ pub enum Order {
 #[derive(Clone, Debug, Default)]
 pub struct Query {
     since: Option<Since>,
-    names: Vec<String>,
+    names: HashSet<String>,
     globs: Vec<WildMatch>,
     active_only: bool,
     merge: bool,
@@ -90,14 +98,13 @@ impl Query {
     /// Only sources with one of these names, or that match one of these globs, in which `*` stands
     /// for any characters and `?` for one. No names and no globs let all pass.
     pub fn named(mut self, names: &[String], globs: &[String]) -> Result<Self, Error> {
-        let count = names.len().saturating_add(globs.len());
-        if count > MAX_PATTERNS {
-            return Err(Error::TooManyPatterns(count));
+        if names.len() > MAX_NAMES || globs.len() > MAX_GLOBS {
+            return Err(Error::TooManyPatterns { names: names.len(), globs: globs.len() });
         }
         if let Some(long) = names.iter().chain(globs).find(|text| text.len() > MAX_PATTERN_LEN) {
             return Err(Error::LongPattern(long.len()));
         }
-        self.names = names.to_vec();
+        self.names = names.iter().cloned().collect();
         self.globs = globs.iter().map(|glob| WildMatch::new(glob)).collect();
         Ok(self)
     }
@@ -157,8 +164,7 @@ impl Query {
 
     fn has_name(&self, name: &str) -> bool {
         let any = self.names.is_empty() && self.globs.is_empty();
-        any || self.names.iter().any(|known| known == name)
-            || self.globs.iter().any(|glob| glob.matches(name))
+        any || self.names.contains(name) || self.globs.iter().any(|glob| glob.matches(name))
     }
 }
 
@@ -370,14 +376,17 @@ mod tests {
 
     #[test]
     fn queries_out_of_range_are_refused() {
-        let many = vec![String::new(); MAX_PATTERNS + 1];
+        let names = vec![String::new(); MAX_NAMES + 1];
+        let globs = vec![String::new(); MAX_GLOBS + 1];
         let long = vec!["x".repeat(MAX_PATTERN_LEN + 1)];
 
         let error = |names: &[String], globs: &[String]| Query::default().named(names, globs).err();
 
-        assert_eq!(error(&many, &[]), Some(Error::TooManyPatterns(MAX_PATTERNS + 1)));
-        assert_eq!(error(&many[1..], &many[..1]), Some(Error::TooManyPatterns(MAX_PATTERNS + 1)));
+        let too_many = |names, globs| Some(Error::TooManyPatterns { names, globs });
+        assert_eq!(error(&names, &[]), too_many(MAX_NAMES + 1, 0));
+        assert_eq!(error(&[], &globs), too_many(0, MAX_GLOBS + 1));
+        assert_eq!(error(&long, &[]), Some(Error::LongPattern(MAX_PATTERN_LEN + 1)));
         assert_eq!(error(&[], &long), Some(Error::LongPattern(MAX_PATTERN_LEN + 1)));
-        assert_eq!(error(&many[1..], &[]), None);
+        assert_eq!(error(&names[1..], &globs[1..]), None);
     }
 }

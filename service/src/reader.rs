@@ -31,6 +31,7 @@ struct State<P> {
 pub struct View<'a> {
     /// The sources as of the last snapshot.
     pub tracker: &'a Tracker,
+    walks: u64,
     room_bytes: u64,
     last_error: Option<&'a PastError>,
 }
@@ -47,6 +48,7 @@ impl View<'_> {
             kernel: uname().release().to_string_lossy().into_owned(),
             instance: self.tracker.instance(),
             sequence: self.tracker.sequence(),
+            walks: self.walks,
             last_snapshot_ns: walk.map_or(0, |walk| walk.monotonic_ns),
             sources: walk.map_or(0, |walk| walk.total),
             room_bytes: self.room_bytes,
@@ -93,6 +95,7 @@ impl<P: Program> State<P> {
     fn view(&self) -> View<'_> {
         View {
             tracker: &self.tracker,
+            walks: self.walker.walks(),
             room_bytes: u64::from(self.walker.room()) * size_of::<ws_chunk>() as u64,
             last_error: self.last_error.as_ref(),
         }

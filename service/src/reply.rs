@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Between the core's types and those of the AIDL.
 
-use std::io::{self, Write};
+use std::io::{self, Seek, Write};
 use std::time::Duration;
 
 use rsbinder::{ParcelFileDescriptor, StatusCode};
@@ -108,6 +108,7 @@ pub fn status(status: Status) -> ServiceStatus {
         kernelRelease: status.kernel,
         instance: status.instance,
         sequence: status.sequence,
+        walks: long(status.walks),
         lastSnapshotNs: status.last_snapshot_ns,
         totalSources: int(status.sources),
         roomBytes: long(status.room_bytes),
@@ -142,6 +143,7 @@ fn sealed_file(bytes: &[u8]) -> io::Result<ParcelFileDescriptor> {
     let flags = MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING;
     let mut file = std::fs::File::from(memfd_create("wakeup-sources", flags)?);
     file.write_all(bytes)?;
+    file.rewind()?;
     fcntl_add_seals(
         &file,
         SealFlags::WRITE | SealFlags::GROW | SealFlags::SHRINK | SealFlags::SEAL,

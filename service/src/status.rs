@@ -23,6 +23,8 @@ pub struct Status {
     pub instance: i64,
     /// The number of the last snapshot, 0 before the first: that many were read.
     pub sequence: i64,
+    /// How often the kernel's list was walked for them, and in vain.
+    pub walks: u64,
     /// When the last snapshot was read, 0 before the first.
     pub last_snapshot_ns: i64,
     /// How many sources the kernel had then.
@@ -60,7 +62,7 @@ impl fmt::Display for Status {
         }
         writeln!(f, "kernel:        {}", escape(&self.kernel))?;
         writeln!(f, "instance:      {}", self.instance)?;
-        writeln!(f, "snapshots:     {}", self.sequence)?;
+        writeln!(f, "snapshots:     {} in {} walks", self.sequence, self.walks)?;
         match self.last_snapshot_ns {
             0 => writeln!(f, "last snapshot: -")?,
             then => writeln!(f, "last snapshot: {} s ago, {} sources", ago(then), self.sources)?,

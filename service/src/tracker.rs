@@ -122,7 +122,7 @@ impl Tracker {
             for (row, source) in self.rows.iter_mut().zip(snapshot.sources) {
                 row.update(source, self.sequence);
             }
-            self.in_list_order &= snapshot.walk.walks == 1;
+            self.in_list_order = snapshot.walk.walks == 1;
         } else {
             self.match_up(snapshot);
         }

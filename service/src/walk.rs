@@ -16,6 +16,9 @@ use crate::layout::{ws_args, ws_chunk};
 use crate::model::{Backend, Snapshot, Walk};
 use crate::records::{self, Malformed};
 
+/// An attempt to grow that failed is not repeated for so many snapshots: it costs milliseconds.
+const PATIENCE: u32 = 100;
+
 const ALL_IDS: RangeInclusive<u32> = 0..=u32::MAX;
 
 /// The BPF program `snapshot` and its map.
@@ -69,17 +72,25 @@ pub enum Error {
 pub struct Walker<P> {
     program: P,
     limits: Limits,
+    /// How many snapshots that are short of room go by before the next attempt to grow.
+    patience: u32,
+    walks: u64,
 }
 
 impl<P: Program> Walker<P> {
     /// A reader of snapshots that stays within `limits`.
     pub fn new(program: P, limits: Limits) -> Self {
-        Walker { program, limits }
+        Walker { program, limits, patience: 0, walks: 0 }
     }
 
     /// How many chunks the map has.
     pub fn room(&self) -> u32 {
         self.program.room()
+    }
+
+    /// How often the list was walked so far, whatever came of it.
+    pub fn walks(&self) -> u64 {
+        self.walks
     }
 
     /// Reads the kernel's wakeup sources now.
@@ -135,6 +146,7 @@ impl<P: Program> Walker<P> {
     }
 
     fn run(&mut self, ids: RangeInclusive<u32>) -> Result<ws_args, Error> {
+        self.walks += 1;
         self.program.run(ids).map_err(Error::Run)
     }
 
@@ -142,6 +154,10 @@ impl<P: Program> Walker<P> {
     fn grow(&mut self, args: &ws_args) -> bool {
         let room = self.program.room();
         if room >= self.limits.max_chunks {
+            return false;
+        }
+        if self.patience > 0 {
+            self.patience -= 1;
             return false;
         }
         // A quarter more than the sources seen so far would need, as names differ in length.
@@ -156,7 +172,7 @@ impl<P: Program> Walker<P> {
             }
             Err(error) => {
                 warn!("the map stays at {room} chunks, so snapshots take several walks: {error}");
-                self.limits.max_chunks = room;
+                self.patience = PATIENCE;
                 false
             }
         }
@@ -312,7 +328,7 @@ mod tests {
     }
 
     #[test]
-    fn map_that_can_not_grow_is_asked_once() {
+    fn map_that_can_not_grow_is_asked_again_after_a_while() {
         let mut walker =
             Walker::new(Kernel { grows: false, ..kernel(0..50, 2) }, Limits::default());
 
@@ -321,6 +337,9 @@ mod tests {
 
         assert_eq!((ids(&first).len(), ids(&second).len()), (50, 50));
         assert_eq!(walker.program.attempts_to_grow, 1);
+        walker.program.grows = true;
+        let later = (0..PATIENCE).map(|_| walker.snapshot().unwrap()).last().unwrap();
+        assert_eq!((later.walk.walks, walker.program.attempts_to_grow), (1, 2));
     }
 
     #[test]

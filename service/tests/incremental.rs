@@ -3,7 +3,7 @@
 //! Whatever sources do, and whenever clients ask: what changed, applied to what was there, is what is
 //! there now; and nothing that only rises ever falls.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use proptest::prelude::*;
 use wakeupstats::model::{Backend, Snapshot, Source, Walk};
@@ -172,15 +172,30 @@ fn at(stored: &Source, now: i64) -> Source {
 }
 
 /// A client's copy, kept by what changed.
-#[derive(Default)]
 struct Client {
+    /// What it asks for, but for since when.
+    query: Query,
     since: Option<Since>,
     rows: BTreeMap<i64, Source>,
 }
 
+/// One that asks for all, one for what is active, and one for a name.
+fn clients() -> [Client; CLIENTS] {
+    let named = Query::default().named(&["[timerfd]".to_owned()], &["event*".to_owned()]).unwrap();
+    [Query::default(), Query::default().active_only(true), named].map(|query| Client {
+        query,
+        since: None,
+        rows: BTreeMap::new(),
+    })
+}
+
 impl Client {
     fn ask(&mut self, tracker: &Tracker) {
-        let query = self.since.map_or_else(Query::default, |since| Query::default().since(since));
+        let query = self.query.clone();
+        let query = match self.since {
+            Some(since) => query.since(since),
+            None => query,
+        };
         let answer = query.answer(tracker);
         let former = self.rows.clone();
         if answer.incremental {
@@ -239,7 +254,7 @@ proptest! {
     ) {
         let mut kernel = Kernel::default();
         let mut tracker = Tracker::new(INSTANCE);
-        let mut clients: [Client; CLIENTS] = Default::default();
+        let mut clients = clients();
         for event in &events {
             kernel.apply(event);
             if let Event::Ask(client) = *event {
@@ -248,9 +263,11 @@ proptest! {
                 tracker.update(snapshot);
                 clients[client].ask(&tracker);
 
+                let handles: BTreeSet<i64> = tracker.rows().iter().map(|row| row.handle).collect();
+                prop_assert_eq!(handles.len(), tracker.rows().len(), "a handle came twice");
+                let full = clients[client].query.answer(&tracker);
                 let full: BTreeMap<i64, Source> =
-                    tracker.rows().iter().map(|row| (row.handle, row.source.clone())).collect();
-                prop_assert_eq!(full.len(), tracker.rows().len(), "a handle came twice");
+                    full.rows.iter().map(|row| (row.handle, row.source.clone())).collect();
                 prop_assert_eq!(&clients[client].rows, &full);
                 if complete {
                     assert_true(&tracker, &kernel);
@@ -380,5 +397,10 @@ fn order_proves_nothing_where_it_was_not_the_lists() {
 
         assert_eq!(handles(&tracker), [3, 2, 1]);
         assert_eq!(tracker.gone_since(0).count(), 0);
+
+        // From then on it proves something again: source 0 went and came again.
+        tracker.update(complete(sources()));
+        tracker.update(complete(vec![source(0, "s"), source(2, "s"), source(1, "s")]));
+        assert_eq!(handles(&tracker), [4, 3, 2]);
     }
 }

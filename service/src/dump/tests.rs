@@ -107,6 +107,7 @@ fn a_status() -> Status {
         kernel: "7.3.4-android17-0-g0123456789ab-ab12345678".into(),
         instance: INSTANCE,
         sequence: 1,
+        walks: 3,
         last_snapshot_ns: 600 * SECOND,
         sources: 4,
         room_bytes: 131_072,

@@ -60,6 +60,7 @@ fn status() -> Status {
         kernel: "7.3.4".into(),
         instance: 5,
         sequence: 7,
+        walks: 3,
         last_snapshot_ns: YEAR_NS,
         sources: 2,
         room_bytes: 131_072,

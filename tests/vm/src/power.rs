@@ -25,7 +25,7 @@ pub fn count_wakeups() -> Result<()> {
 pub fn expire_alarmtimer() -> Result<()> {
     let alarm = timerfd_create(TimerfdClockId::BoottimeAlarm, TimerfdFlags::CLOEXEC)?;
     let never = Timespec { tv_sec: 0, tv_nsec: 0 };
-    let near = Timespec { tv_sec: 1, tv_nsec: 500_000_000 };
+    let near = Timespec { tv_sec: 1, tv_nsec: 950_000_000 };
     let timer = Itimerspec { it_interval: never, it_value: near };
     timerfd_settime(&alarm, TimerfdTimerFlags::empty(), &timer)?;
     match fs::write("/sys/power/state", "mem") {

@@ -2,11 +2,17 @@
 #![cfg(test)]
 //! Who is let in, and who is turned away with what words.
 
+use std::os::fd::OwnedFd;
+use std::os::unix::process::CommandExt;
+use std::process::{Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use rsbinder::permission_controller::{BnPermissionController, IPermissionController};
 use rsbinder::{BinderResult, Interface, ProcessState, Strong, hub};
+use rustix::fs::{OFlags, fcntl_setfl};
+use rustix::io::write;
+use rustix::pipe::{PipeFlags, pipe_with};
 use wakeupstats_vm::daemon::{self, Daemon, call_as, dump_as};
 
 /// adb shell's uid, which the service manager's policy lets find the service.
@@ -37,7 +43,7 @@ fn by_uid_root_is_let_in_and_others_are_not() {
     for method in ["getSnapshot", "getStatus"] {
         let refusal = call_as(SHELL, method).unwrap();
         let wanted =
-            format!("Security: uid {SHELL} may not do this: it does not have {BATTERY_STATS}");
+            format!("Security: uid {SHELL} may not do this, which needs {BATTERY_STATS}: ");
         assert!(refusal.starts_with(&wanted), "{refusal}");
         assert!(refusal.contains("--allow-uid"), "{refusal}");
     }
@@ -70,9 +76,43 @@ fn without_a_permission_service_nobody_is_let_in() {
 
     let refusal = call_as(0, "getSnapshot").unwrap();
 
-    assert!(refusal.starts_with("Security: uid 0 may not do this: the permission service is away"));
+    assert!(refusal.starts_with("Security: uid 0 may not do this, which needs android.permission.BATTERY_STATS: the permission service is away"));
     assert!(dumped(0).contains("the permission service is away"));
     assert!(begin.elapsed() < REFUSAL_LIMIT);
+}
+
+/// The write end of a pipe that has no room left, and its read end.
+fn full_pipe() -> (OwnedFd, OwnedFd) {
+    let (read_end, write_end) = pipe_with(PipeFlags::CLOEXEC).unwrap();
+    fcntl_setfl(&write_end, OFlags::NONBLOCK).unwrap();
+    while write(&write_end, &[b'x'; 4096]).is_ok() {}
+    fcntl_setfl(&write_end, OFlags::empty()).unwrap();
+    (read_end, write_end)
+}
+
+#[test]
+fn refused_dumps_that_nobody_reads_keep_nobody_else_from_dumping() {
+    let _daemon = Daemon::start().unwrap();
+    let mut refused = Vec::new();
+    for _ in 0..8 {
+        let (read_end, write_end) = full_pipe();
+        let mut command = Command::new("/bin/rsb_service");
+        command.args(["dump", "wakeupstats"]).uid(SHELL).stdout(write_end).stderr(Stdio::null());
+        refused.push((command.spawn().unwrap(), read_end));
+    }
+    thread::sleep(Duration::from_millis(500));
+
+    let dumped = dumped(0);
+
+    let waiting = refused
+        .iter_mut()
+        .filter_map(|(child, _)| child.try_wait().unwrap().is_none().then_some(()));
+    assert_eq!(waiting.count(), 2, "as many as may wait with a refusal");
+    assert!(dumped.starts_with("wakeupstats: backend"), "{dumped}");
+    for (mut child, read_end) in refused {
+        drop(read_end);
+        child.wait().unwrap();
+    }
 }
 
 /// Stands in for Android's system_server: the shell may read battery statistics, and only that.
@@ -118,7 +158,9 @@ fn zz_permission_service_decides_and_may_not_keep_anyone_waiting() {
 
     assert_eq!(call_as(SHELL, "getSnapshot").unwrap(), "ok\n");
     let refusal = call_as(0, "getSnapshot").unwrap();
-    let wanted = format!("Security: uid 0 may not do this: it does not have {BATTERY_STATS}\n");
+    let wanted = format!(
+        "Security: uid 0 may not do this, which needs {BATTERY_STATS}: the permission service says no\n"
+    );
     assert_eq!(refusal, wanted);
     let begin = Instant::now();
     let refusal = dumped(SHELL);

@@ -9,7 +9,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use rsbinder::hub;
-use rustix::pipe::pipe;
+use rustix::pipe::{PipeFlags, pipe_with};
 use serde_json::Value;
 use wakeupstats_aidl::{SERVICE_NAME, SnapshotQuery};
 use wakeupstats_vm::daemon::{self, Daemon};
@@ -168,7 +168,7 @@ fn reader_that_goes_away_harms_nobody() {
     let service = hub::check_service(SERVICE_NAME).unwrap();
 
     for _ in 0..5 {
-        let (read_end, write_end) = pipe().unwrap();
+        let (read_end, write_end) = pipe_with(PipeFlags::CLOEXEC).unwrap();
         thread::scope(|scope| {
             scope.spawn(|| service.as_proxy().unwrap().dump(write_end, &[]));
             let mut line = String::new();
@@ -191,7 +191,7 @@ fn readers_that_never_read_hold_up_nobody_else() {
     thread::scope(|scope| {
         let mut read_ends = Vec::new();
         for _ in 0..3 * MAX_DUMPS {
-            let (read_end, write_end) = pipe().unwrap();
+            let (read_end, write_end) = pipe_with(PipeFlags::CLOEXEC).unwrap();
             read_ends.push(File::from(read_end));
             scope.spawn(|| {
                 let result = service.as_proxy().unwrap().dump(write_end, &[]);

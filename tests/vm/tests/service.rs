@@ -163,6 +163,72 @@ fn query_options_alone_and_combined() {
 }
 
 #[test]
+fn every_order_and_every_filter_of_what_changed() {
+    let _daemon = Daemon::start().unwrap();
+    let [quiet, active] = quiet_and_active(6);
+    for order in 0..=10 {
+        let reply = ask(&SnapshotQuery { order: SnapshotOrder(order), ..everything() });
+        assert_eq!(rows(&reply).unwrap().len(), reply.totalSources as usize, "order {order}");
+    }
+    let fifos = vec!["fifo-*".to_owned()];
+    let first = ask(&everything());
+    let since = SnapshotQuery {
+        instance: first.instance,
+        sinceSequence: first.sequence,
+        knownHandle: i64::MAX,
+        ..everything()
+    };
+    quiet.activate(2).unwrap();
+    active.relax_all().unwrap();
+
+    let with = |change: fn(&mut SnapshotQuery)| {
+        let mut query = SnapshotQuery { names: Vec::new(), globs: Vec::new(), ..everything() };
+        query.instance = since.instance;
+        query.sinceSequence = since.sinceSequence;
+        query.knownHandle = since.knownHandle;
+        change(&mut query);
+        ask(&query)
+    };
+    let fifos_changed = {
+        let mut query = SnapshotQuery { globs: fifos, ..everything() };
+        query.instance = since.instance;
+        query.sinceSequence = since.sinceSequence;
+        ask(&query)
+    };
+    let active_changed = with(|query| query.activeOnly = true);
+    let limited = with(|query| query.limit = 3);
+    let merged = with(|query| query.mergeByName = true);
+
+    assert_eq!(rows(&fifos_changed).unwrap().len(), 3, "one became active, two inactive");
+    assert!(fifos_changed.incremental && fifos_changed.goneHandles.is_empty());
+    assert_eq!(rows(&active_changed).unwrap().len(), 1);
+    assert!(rows(&active_changed).unwrap()[0].name.is_none());
+    assert!(active_changed.goneHandles.len() >= 6, "those that relaxed: {active_changed:?}");
+    assert_eq!((limited.incremental, rows(&limited).unwrap().len()), (false, 3));
+    assert!(!merged.incremental);
+    let several = rows(&merged).unwrap().into_iter().filter(|row| row.handle == 0);
+    assert!(several.clone().count() >= 2 && several.clone().all(|row| row.name.is_some()));
+}
+
+#[test]
+fn large_replies_are_read_by_offset_and_are_what_the_aidl_says() {
+    use std::fs::File;
+    use std::io::{Read, Seek};
+    let _daemon = Daemon::start().unwrap();
+    let _sources = sources::eventfds(4_000).unwrap();
+
+    let reply = ask(&everything());
+
+    let mut file = File::from(reply.largeSources.as_ref().unwrap().as_ref().try_clone().unwrap());
+    assert_eq!(file.stream_position().unwrap(), 0);
+    let mut marker = [0; 4];
+    file.read_exact(&mut marker).unwrap();
+    assert_eq!(i32::from_ne_bytes(marker), 1, "not null");
+    assert!(file.set_len(0).is_err(), "it is sealed");
+    assert_eq!(rows(&reply).unwrap(), rows(&reply).unwrap());
+}
+
+#[test]
 fn callers_that_accept_an_age_share_a_walk() {
     let _daemon = Daemon::start().unwrap();
 
@@ -185,7 +251,7 @@ fn queries_out_of_range_are_illegal_arguments_that_say_why() {
         (SnapshotQuery { limit: -1, ..everything() }, "limit is -1"),
         (SnapshotQuery { maxAgeMs: i32::MIN, ..everything() }, "maxAgeMs is -2147483648"),
         (SnapshotQuery { order: SnapshotOrder(99), ..everything() }, "99 is no order"),
-        (SnapshotQuery { names: many, ..everything() }, "1001 names and globs"),
+        (SnapshotQuery { names: many, ..everything() }, "1001 names and 0 globs"),
         (SnapshotQuery { globs: vec!["*".repeat(5_000)], ..everything() }, "glob of 5000 bytes"),
     ];
 
@@ -213,7 +279,11 @@ fn what_changed_is_all_that_travels_and_makes_the_full_snapshot() {
 
     let changed = rows(&changes).unwrap();
     assert!(changes.incremental);
-    assert_eq!((changed.len(), changes.goneHandles.len()), (1, 4), "the FIFO; eventpoll and three");
+    assert_eq!(
+        (changed.len(), changes.goneHandles.len()),
+        (1, 4),
+        "the timerfd; eventpoll and three"
+    );
     assert!(changed[0].active && changed[0].name.is_none());
     let full = rows(&ask(&SnapshotQuery { maxAgeMs: 60_000, ..everything() })).unwrap();
     assert_eq!(cache.sources().cloned().collect::<Vec<_>>(), full);
@@ -284,14 +354,20 @@ fn caches_stay_true_while_sources_come_and_go() {
             former = rows;
         }
         assert!(former.len() >= 30);
+        cache
     };
 
-    meanwhile(come_and_go, || {
+    let mut caches = meanwhile(come_and_go, || {
         thread::scope(|scope| {
-            scope.spawn(client);
-            scope.spawn(client);
-        });
+            [scope.spawn(client), scope.spawn(client)].map(|client| client.join().unwrap())
+        })
     });
+
+    for cache in &mut caches {
+        cache.apply(&ask(&cache.query())).unwrap();
+        let full = rows(&ask(&SnapshotQuery { maxAgeMs: 60_000, ..everything() })).unwrap();
+        assert_eq!(cache.sources().cloned().collect::<Vec<_>>(), full);
+    }
 }
 
 #[test]
@@ -309,6 +385,7 @@ fn status_says_how_the_service_does_its_work() {
     assert_eq!(status.passedOver[0].backend, SnapshotBackend::PINNED);
     assert!(!status.passedOver[0].reason.is_empty());
     assert_eq!((status.instance, status.sequence), (snapshot.instance, snapshot.sequence));
+    assert_eq!((before.walks, status.walks), (0, 1));
     assert_eq!(status.lastSnapshotNs, snapshot.monotonicNs);
     assert_eq!(status.totalSources, snapshot.totalSources);
     assert_eq!(status.roomBytes, 128 * 1024);

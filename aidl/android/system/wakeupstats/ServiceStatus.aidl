@@ -21,6 +21,9 @@ parcelable ServiceStatus {
     /** The number of the last snapshot, 0 before the first: that many were read. */
     long sequence;
 
+    /** How often the kernel's list was walked for them, and in vain. */
+    long walks;
+
     /** CLOCK_MONOTONIC in nanoseconds when the last snapshot was read, 0 before the first. */
     long lastSnapshotNs;
 

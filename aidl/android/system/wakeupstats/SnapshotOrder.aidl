@@ -4,7 +4,7 @@ package android.system.wakeupstats;
 /** The order of a snapshot's rows. Numbers come highest first. */
 @Backing(type="int")
 enum SnapshotOrder {
-    /** The kernel's: the source that was registered last comes first. */
+    /** The kernel's, of each walk: the source that was registered last comes first. */
     KERNEL = 0,
     /** By the bytes of the name. */
     NAME = 1,

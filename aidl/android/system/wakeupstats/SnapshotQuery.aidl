@@ -9,7 +9,7 @@ parcelable SnapshotQuery {
      * The instance and the sequence of the last snapshot that the client saw, for one that holds
      * only what changed since. It holds everything, and says so, where they are 0, of another
      * instance, of the future or older than the service remembers, and where mergeByName or limit
-     * is set.
+     * is set. The query of that snapshot must have had the same names, globs and activeOnly.
      */
     long instance = 0;
 
@@ -18,14 +18,15 @@ parcelable SnapshotQuery {
 
     /**
      * The client has the names of all sources with a handle up to this one, from earlier snapshots
-     * of the same instance: they are left out. 0 leaves out none. Ignored if instance is another's.
+     * of the same instance that had the same names and globs, and were not limited to some of them
+     * by another field: they are left out. 0 leaves out none. Ignored if instance is another's.
      */
     long knownHandle = 0;
 
-    /** Only sources with one of these names. With globs, too, a match of either is enough. */
+    /** Only sources with one of these names (at most 1,000). With globs, either is enough. */
     @utf8InCpp String[] names = {};
 
-    /** Only sources whose name matches one of these. "*" is any characters, "?" any one. */
+    /** Only sources that match one of these (at most 32). "*" is any text, "?" a character. */
     @utf8InCpp String[] globs = {};
 
     /** Only sources that are active. */

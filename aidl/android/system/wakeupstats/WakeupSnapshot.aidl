@@ -37,7 +37,10 @@ parcelable WakeupSnapshot {
     /** How long the walk took, in nanoseconds. The kernel's list was locked for reading so long. */
     long walkDurationNs;
 
-    /** How many sources the kernel had, whatever the query asked for. */
+    /**
+     * How many sources the kernel had, whatever the query asked for. Where walks is more than 1, as
+     * of the last walk.
+     */
     int totalSources;
 
     /**
@@ -58,9 +61,9 @@ parcelable WakeupSnapshot {
 
     /**
      * The sources, if they are too many for a binder transaction: a file that holds a WakeupSources
-     * as a parcel does (Java: Parcel.unmarshall, NDK: AParcel_unmarshal), from its first byte to
-     * its end. Like any parcel it is not for storage. It is sealed, and goes when the last
-     * descriptor is closed.
+     * as a nullable value in a parcel, from offset 0 to its end (Java: Parcel.unmarshall and then
+     * Parcel.readTypedObject; NDK: AParcel_unmarshal and then a nullable parcelable). Like any
+     * parcel it is not for storage. It is sealed, and goes when the last descriptor is closed.
      */
     @nullable ParcelFileDescriptor largeSources;
 }

@@ -8,7 +8,7 @@ package android.system.wakeupstats;
  *
  * Values are those of the kernel's struct wakeup_source (include/linux/pm_wakeup.h) and of
  * /sys/class/wakeup/wakeupN, but in nanoseconds and all of one moment. None but activeTimesNs ever
- * decreases for one handle.
+ * decreases for one handle other than 0.
  */
 parcelable WakeupSources {
     /** In flags: the source is active, which keeps the device awake. */
@@ -25,7 +25,10 @@ parcelable WakeupSources {
 
     /**
      * The life of the source: the service gives each a handle that is never used again in this life
-     * of the service. Handles of sources that were registered later are higher.
+     * of the service. Handles of sources that were first seen later are higher, and of those first
+     * seen in one walk the ones that were registered later. A source that is unregistered while it
+     * is the youngest, and registered anew by its name and id before the next walk, can't be told
+     * from the former one unless a count is lower. 0 for a row of several sources.
      */
     long[] handles;
 

@@ -24,6 +24,7 @@ parcelable ServiceStatus {
   @utf8InCpp String kernelRelease;
   long instance;
   long sequence;
+  long walks;
   long lastSnapshotNs;
   int totalSources;
   long roomBytes;
