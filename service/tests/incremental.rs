@@ -404,3 +404,19 @@ fn order_proves_nothing_where_it_was_not_the_lists() {
         assert_eq!(handles(&tracker), [4, 3, 2]);
     }
 }
+
+#[test]
+fn order_proves_something_again_once_the_list_was_seen_whole() {
+    let both = || vec![source(1, "s"), source(0, "s")];
+    let mut incomplete = complete(vec![source(1, "s")]);
+    incomplete.walk.complete = false;
+    let mut tracker = Tracker::new(INSTANCE);
+    tracker.update(complete(both()));
+    tracker.update(incomplete);
+    tracker.update(complete(both()));
+    assert_eq!(handles(&tracker), [2, 1]);
+
+    tracker.update(complete(vec![source(0, "s"), source(1, "s")]));
+
+    assert_eq!(handles(&tracker), [3, 2]);
+}
