@@ -172,7 +172,7 @@ fn every_order_and_every_filter_of_what_changed() {
     }
     let fifos = vec!["fifo-*".to_owned()];
     let first = ask(&everything());
-    let since = SnapshotQuery {
+    let since = || SnapshotQuery {
         instance: first.instance,
         sinceSequence: first.sequence,
         knownHandle: i64::MAX,
@@ -181,23 +181,10 @@ fn every_order_and_every_filter_of_what_changed() {
     quiet.activate(2).unwrap();
     active.relax_all().unwrap();
 
-    let with = |change: fn(&mut SnapshotQuery)| {
-        let mut query = SnapshotQuery { names: Vec::new(), globs: Vec::new(), ..everything() };
-        query.instance = since.instance;
-        query.sinceSequence = since.sinceSequence;
-        query.knownHandle = since.knownHandle;
-        change(&mut query);
-        ask(&query)
-    };
-    let fifos_changed = {
-        let mut query = SnapshotQuery { globs: fifos, ..everything() };
-        query.instance = since.instance;
-        query.sinceSequence = since.sinceSequence;
-        ask(&query)
-    };
-    let active_changed = with(|query| query.activeOnly = true);
-    let limited = with(|query| query.limit = 3);
-    let merged = with(|query| query.mergeByName = true);
+    let fifos_changed = ask(&SnapshotQuery { globs: fifos, ..since() });
+    let active_changed = ask(&SnapshotQuery { activeOnly: true, ..since() });
+    let limited = ask(&SnapshotQuery { limit: 3, ..since() });
+    let merged = ask(&SnapshotQuery { mergeByName: true, ..since() });
 
     assert_eq!(rows(&fifos_changed).unwrap().len(), 3, "one became active, two inactive");
     assert!(fifos_changed.incremental && fifos_changed.goneHandles.is_empty());
