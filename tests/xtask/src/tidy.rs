@@ -17,7 +17,7 @@ const SOURCES: &[&str] = &["rs", "c", "h", "aidl", "toml", "sh", "bp", "te", "rc
 const CODE: &[&str] = &["rs", "c", "h", "aidl", "sh"];
 const MAX_LINES: usize = 500;
 /// What is linked with the kernel is under the kernel's license.
-const GPL_DIRECTORIES: &[&str] = &["bpf", "kernel"];
+const GPL_DIRECTORIES: &[&str] = &["bpf", "kernel", "tests/vm/bpf"];
 
 /// What is searched for in every file.
 struct Patterns {
@@ -131,6 +131,7 @@ mod unit_tests {
         assert_eq!(count("service/src/lib.rs", "// SPDX-License-Identifier: Apache-2.0\n"), 0);
         assert_eq!(count("bpf/a.h", "/* SPDX-License-Identifier: GPL-2.0-only */\n"), 0);
         assert_eq!(count("bpf/a.c", "// SPDX-License-Identifier: Apache-2.0\n"), 1);
+        assert_eq!(count("tests/vm/bpf/a.c", "// SPDX-License-Identifier: GPL-2.0-only\n"), 0);
         assert_eq!(count("service/src/lib.rs", "//! no license\n"), 1);
         assert_eq!(count("README.md", "# wakeupstatsd\n"), 0);
     }
