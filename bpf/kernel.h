@@ -26,6 +26,8 @@ enum {
 	BPF_F_MMAPABLE = 1 << 10,
 };
 
+/* include/uapi/asm-generic/errno-base.h, errno.h */
+#define EBUSY  16
 #define EPROTO 71
 
 #pragma clang attribute push(__attribute__((preserve_access_index)), apply_to = record)

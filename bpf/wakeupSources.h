@@ -17,7 +17,7 @@ typedef unsigned long long ws_u64;
 typedef long long ws_s64;
 
 /* Caller and program must agree on it: ws_args.layout_version. */
-#define WS_LAYOUT_VERSION 1
+#define WS_LAYOUT_VERSION 2
 
 /* Longest name and owner's name that come through whole, in bytes; longer ones are cut. */
 #define WS_NAME_LEN   255
@@ -27,7 +27,7 @@ typedef long long ws_s64;
  * One element of the map. Sources are packed into it as records of variable length, so that a short
  * name costs little, and that one element holds many: BPF_MAP_LOOKUP_BATCH costs per element.
  */
-#define WS_CHUNK_BYTES 16376
+#define WS_CHUNK_BYTES 16368
 
 /* Elements in the map unless its creator says otherwise: 128 KiB, about 1,150 sources. */
 #define WS_CHUNKS 8
@@ -57,6 +57,8 @@ struct ws_args {
 	ws_u32 chunks;	     /* elements of the map that hold records, from element 0 on */
 	ws_u32 max_id;	     /* the highest id on the list */
 	ws_u32 retries;	     /* reads repeated because a source changed meanwhile */
+	ws_u32 run;	     /* the number of this run, as in element 0 */
+	ws_u32 padding;
 };
 
 /* A wakeup source, raw: fields of the kernel's struct wakeup_source under their own names. */
@@ -80,9 +82,17 @@ struct ws_record {
 	/* name_len bytes of name and device_len bytes of the owner's name follow, then padding */
 };
 
+/*
+ * Whoever may run a pinned program may run it at any time, and all runs write to the same map. So
+ * element 0 says whether one is under way, in which case another is refused with -EBUSY, and the
+ * number of the latest. What was copied from the map is of one run if that number is still the same
+ * afterwards.
+ */
 struct ws_chunk {
 	ws_u32 used; /* bytes of `bytes` that hold records */
 	ws_u32 records;
+	ws_u32 busy; /* element 0: a run is under way */
+	ws_u32 run;  /* element 0: the number of the latest run */
 	ws_u8 bytes[WS_CHUNK_BYTES];
 };
 

@@ -1,12 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
-//! Compiles the BPF program, and generates the Rust side of the layout that it shares with us.
+//! Compiles the BPF program where it is embedded, and generates the Rust side of the layout that it shares with us.
 
 use std::env;
 use std::path::PathBuf;
 
 use anyhow::{Context, Result};
 use bindgen::callbacks::{DeriveInfo, ParseCallbacks};
-use libbpf_cargo::SkeletonBuilder;
 
 /// Lets the structs be read from and written to bytes without unsafe code.
 #[derive(Debug)]
@@ -24,7 +23,8 @@ fn main() -> Result<()> {
     println!("cargo::rerun-if-changed=../bpf");
     let out = PathBuf::from(env::var_os("OUT_DIR").context("cargo sets OUT_DIR")?);
 
-    SkeletonBuilder::new()
+    #[cfg(feature = "load")]
+    libbpf_cargo::SkeletonBuilder::new()
         .source("../bpf/wakeupSources.bpf.c")
         // v3 has the atomic operations that return a value; each kernel with bpf_for() runs it.
         .clang_args(["-Wall", "-Wextra", "-Werror", "-Wno-unused-parameter", "-mcpu=v3"])
@@ -36,7 +36,6 @@ fn main() -> Result<()> {
         .header("../bpf/wakeupSources.h")
         .parse_callbacks(Box::new(ZerocopyDerives))
         .no_copy("ws_chunk")
-        .no_debug("ws_chunk")
         .derive_default(true)
         .no_default("ws_chunk")
         .generate()

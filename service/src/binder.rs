@@ -17,13 +17,13 @@ use wakeupstats_aidl::{
 };
 
 use crate::access::{self, Access};
+use crate::backends::NoneWorks;
 use crate::chain;
 use crate::dump::{self, Request};
 use crate::places::Places;
 use crate::query;
 use crate::reader::Reader;
 use crate::reply;
-use crate::walk::{self, Program};
 
 /// How many dumps may be written at a time, of the 15 threads that binder has for calls.
 const MAX_DUMPS: usize = 4;
@@ -63,7 +63,7 @@ pub enum Error {
     Query(#[from] query::Error),
     /// No snapshot could be read.
     #[error(transparent)]
-    Read(#[from] walk::Error),
+    Read(#[from] NoneWorks),
     /// The snapshot could not be put into a reply.
     #[error(transparent)]
     Reply(#[from] reply::Error),
@@ -84,8 +84,8 @@ pub fn open() -> Result<(), Error> {
 
 /// The service.
 #[derive(Debug)]
-pub struct WakeupStats<P> {
-    reader: Reader<P>,
+pub struct WakeupStats {
+    reader: Reader,
     access: Access,
     /// For dumps that are being written.
     dumps: Arc<Places>,
@@ -93,9 +93,9 @@ pub struct WakeupStats<P> {
     refusals: Arc<Places>,
 }
 
-impl<P: Program + Send + 'static> WakeupStats<P> {
+impl WakeupStats {
     /// A service that answers from `reader` those whom `access` lets in.
-    pub fn new(reader: Reader<P>, access: Access) -> Self {
+    pub fn new(reader: Reader, access: Access) -> Self {
         WakeupStats {
             reader,
             access,
@@ -132,7 +132,7 @@ impl<P: Program + Send + 'static> WakeupStats<P> {
     }
 }
 
-impl<P: Program + Send + 'static> Interface for WakeupStats<P> {
+impl Interface for WakeupStats {
     /// Writes to a file of the caller's, who may never read it: so many threads can be lost to that
     /// until the caller gives up or dies, and no more. Who is turned away takes no place of those
     /// who are not.
@@ -148,7 +148,7 @@ impl<P: Program + Send + 'static> Interface for WakeupStats<P> {
     }
 }
 
-impl<P: Program + Send + 'static> IWakeupStats for WakeupStats<P> {
+impl IWakeupStats for WakeupStats {
     fn getSnapshot(&self, query: &SnapshotQuery) -> BinderResult<WakeupSnapshot> {
         self.access.check(access::BATTERY_STATS).map_err(|error| status(error.into()))?;
         self.snapshot(query).map_err(status)

@@ -50,6 +50,7 @@
 //! | room | kernel memory of the program's map, bytes |
 //! | error | the last one, text |
 //! | when | CLOCK_MONOTONIC of that error, ns |
+//! | since | CLOCK_MONOTONIC when the backend was taken, ns |
 
 use std::borrow::Cow;
 
@@ -88,6 +89,7 @@ fn status_lines(out: &mut String, status: &Status) {
         Value::Count(status.room_bytes),
         error.map_or(Value::Nothing, |error| Value::Text(&error.message)),
         error.map_or(Value::Nothing, |error| Value::Int(error.monotonic_ns)),
+        Value::Int(status.backend_since_ns),
     ];
     line(out, "b", fields);
 }

@@ -1,21 +1,30 @@
 // SPDX-License-Identifier: Apache-2.0
 //! The kernel's wakeup sources, from the BPF program's records to a binder reply.
 //!
-//! Data flows one way: [`load`] runs the program, [`walk`] gives it the room that it needs,
-//! [`records`] decodes what it wrote into a [`model::Snapshot`], [`tracker`] compares that with the
-//! former ones, [`query`] picks what a caller asked for, and [`reply`] or [`dump`] shows it.
-//! [`reader`] is where all callers meet. Only `load` knows BPF; only [`binder`], `reply` and
-//! [`access`] know binder.
+//! Data flows one way. [`backends`] takes the best way to read that works: [`pinned`] and [`load`] run
+//! the program, for which [`walk`] sees to the room that it needs and [`records`] decodes what it
+//! wrote; [`sysfs`] does without it. Each makes a [`model::Snapshot`]. [`tracker`] compares that with
+//! the former ones, [`query`] picks what a caller asked for, and [`reply`] or [`dump`] shows it.
+//! [`reader`] is where all callers meet. Only `load`, `pin` and [`bpf`] know BPF; only [`binder`],
+//! `reply` and [`access`] know binder.
 
 pub mod access;
+pub mod backends;
 pub mod binder;
+pub mod bpf;
 pub mod checkin;
+pub mod clock;
 pub mod csv;
 pub mod dump;
 pub mod json;
 pub mod layout;
+#[cfg_attr(not(feature = "load"), path = "no_load.rs")]
 pub mod load;
 pub mod model;
+#[cfg(feature = "load")]
+pub mod pin;
+pub mod pinned;
+pub mod pins;
 pub mod places;
 pub mod query;
 pub mod reader;
@@ -23,6 +32,7 @@ pub mod records;
 pub mod reply;
 pub mod report;
 pub mod status;
+pub mod sysfs;
 pub mod table;
 pub mod tracker;
 pub mod walk;

@@ -5,23 +5,30 @@
 
 #![expect(unsafe_code, reason = "a map is read through a memory mapping")]
 
+use std::fs;
 use std::io;
 use std::ops::RangeInclusive;
 use std::os::fd::AsFd;
 use std::path::Path;
 
-use libbpf_rs::btf::Btf;
-use libbpf_rs::btf::types::Func;
-use libbpf_rs::{ErrorKind, MapCore, Object, ObjectBuilder, PrintLevel, ProgramInput};
+use libbpf_rs::{ErrorKind, MapCore, Object, ObjectBuilder, PrintLevel, ProgramInput, ProgramMut};
 use memmap2::{Mmap, MmapOptions};
+use rustix::thread::{CapabilitySet, capabilities};
 use thiserror::Error;
 use zerocopy::{FromBytes, IntoBytes};
 
-use crate::layout::{WS_CHUNKS, WS_LAYOUT_VERSION, ws_args, ws_chunk};
-use crate::walk::Program;
+use crate::backends::{Failure, Open, TakeSnapshot};
+use crate::bpf;
+use crate::layout::{WS_CHUNKS, ws_args, ws_chunk};
+use crate::model::Backend;
+use crate::pins::{MAP_NAME, PROGRAM_NAME};
+use crate::walk::{self, Limits, Program, Walker};
 
 /// Where the kernel shows its own type information.
 const KERNEL_BTF: &str = "/sys/kernel/btf/vmlinux";
+
+/// Where it shows that of its modules, too.
+const BTF_DIR: &str = "/sys/kernel/btf";
 
 /// The first of the three kfuncs: a kernel has all of them or none.
 const KFUNC: &str = "bpf_wakeup_sources_read_lock";
@@ -29,6 +36,11 @@ const KFUNC: &str = "bpf_wakeup_sources_read_lock";
 /// The compiled `bpf/wakeupSources.bpf.c`, aligned as libelf wants it.
 static OBJECT: &Aligned<[u8]> =
     &Aligned(*include_bytes!(concat!(env!("OUT_DIR"), "/wakeupSources.bpf.o")));
+
+/// The object file with the program, for who loads it in another way than [`Loaded`].
+pub fn object() -> &'static [u8] {
+    &OBJECT.0
+}
 
 #[repr(align(8))]
 struct Aligned<T: ?Sized>(T);
@@ -44,8 +56,8 @@ pub enum Error {
     NoBtf,
     /// No kfuncs to walk the list with.
     #[error(
-        "this kernel has no kfunc {KFUNC}: it must be Linux 7.2 or later, or have upstream commit \
-         5ff44955447e"
+        "this kernel has no kfunc {KFUNC}: it must be Linux 7.2 or later, have upstream commit \
+         5ff44955447e, or have the module in kernel/ loaded"
     )]
     NoKfunc,
     /// The process may not load programs.
@@ -54,12 +66,21 @@ pub enum Error {
          on Android the domain of bpfloader"
     )]
     NotPermitted(#[source] libbpf_rs::Error),
+    /// The process has the capabilities, but the program may not be loaded.
+    #[error(
+        "the BPF program is refused by the kernel's verifier, whose words are in the log at level \
+         debug, or by a security policy (on Android only the domain of bpfloader may load programs)"
+    )]
+    Refused(#[source] libbpf_rs::Error),
     /// Anything else, in the words of libbpf. The log at level debug has the verifier's.
     #[error("the BPF program can't be loaded")]
     Load(#[source] libbpf_rs::Error),
     /// The object file is not the one this module was written for.
     #[error("the embedded BPF object has no {0}")]
     Incomplete(&'static str),
+    /// The program or its map can't be pinned.
+    #[error("libbpf can't pin it")]
+    Pin(#[source] libbpf_rs::Error),
     /// The records can't be mapped.
     #[error("the records of the BPF program can't be mapped")]
     Map(#[source] io::Error),
@@ -83,8 +104,8 @@ impl Loaded {
     pub fn load_with_room(chunks: u32) -> Result<Self, Error> {
         libbpf_rs::set_print(Some((PrintLevel::Debug, log_libbpf)));
         let object = open_and_load(chunks)?;
-        let map = object.maps().find(|map| map.name() == "records");
-        let map = map.ok_or(Error::Incomplete("map records"))?;
+        let map = object.maps().find(|map| map.name() == MAP_NAME);
+        let map = map.ok_or(Error::Incomplete(MAP_NAME))?;
         // SAFETY: the mapping stays valid whatever happens to the file, as it is of kernel memory
         // that lives as long as the mapping. Its bytes are changed by the program only, of which
         // this process holds the only reference: it runs in `run`, which borrows `self` mutably,
@@ -97,23 +118,39 @@ impl Loaded {
     }
 }
 
+impl Loaded {
+    /// Pins the program and its map at these paths.
+    pub fn pin(&mut self, program: &Path, map: &Path) -> Result<(), Error> {
+        self.program()?.pin(program).map_err(Error::Pin)?;
+        let records = self.object.maps_mut().find(|map| map.name() == MAP_NAME);
+        records.ok_or(Error::Incomplete(MAP_NAME))?.pin(map).map_err(Error::Pin)
+    }
+
+    /// What tells this program from others: the kernel's hash of its instructions.
+    pub fn tag(&self) -> io::Result<[u8; 8]> {
+        bpf::tag(self.program().map_err(io::Error::other)?.as_fd())
+    }
+
+    fn program(&self) -> Result<ProgramMut<'_>, Error> {
+        let program = self.object.progs_mut().find(|program| program.name() == PROGRAM_NAME);
+        program.ok_or(Error::Incomplete(PROGRAM_NAME))
+    }
+}
+
 impl Program for Loaded {
+    const BACKEND: Backend = Backend::Load;
+
     fn run(&mut self, ids: RangeInclusive<u32>) -> io::Result<ws_args> {
-        let mut args = ws_args {
-            layout_version: WS_LAYOUT_VERSION,
-            first_id: *ids.start(),
-            last_id: *ids.end(),
-            ..ws_args::default()
-        };
-        let program = self.object.progs_mut().find(|program| program.name() == "snapshot");
-        let program = program.ok_or_else(|| io::Error::other("the object has no snapshot"))?;
+        let mut args = walk::args(ids);
         let context_in = Some(args.as_mut_bytes());
-        let output = program
+        let output = self
+            .program()
+            .map_err(io::Error::other)?
             .test_run(ProgramInput { context_in, ..ProgramInput::default() })
             .map_err(io::Error::other)?;
         match output.return_value.cast_signed() {
             0 => Ok(args),
-            error => Err(io::Error::from_raw_os_error(-error)),
+            error => Err(io::Error::from_raw_os_error(error.saturating_neg())),
         }
     }
 
@@ -135,10 +172,24 @@ impl Program for Loaded {
     }
 }
 
+/// Loads the program when it is wanted.
+#[derive(Debug)]
+pub struct Opener;
+
+impl Open for Opener {
+    fn backend(&self) -> Backend {
+        Backend::Load
+    }
+
+    fn open(&mut self) -> Result<Box<dyn TakeSnapshot>, Failure> {
+        Ok(Box::new(Walker::new(Loaded::load()?, Limits::default())))
+    }
+}
+
 fn open_and_load(chunks: u32) -> Result<Object, Error> {
     let mut object = ObjectBuilder::default().open_memory(&OBJECT.0).map_err(Error::Load)?;
-    let map = object.maps_mut().find(|map| map.name() == "records");
-    let mut map = map.ok_or(Error::Incomplete("map records"))?;
+    let map = object.maps_mut().find(|map| map.name() == MAP_NAME);
+    let mut map = map.ok_or(Error::Incomplete(MAP_NAME))?;
     map.set_max_entries(chunks).map_err(Error::Load)?;
     object.load().map_err(diagnose)
 }
@@ -148,7 +199,7 @@ fn diagnose(error: libbpf_rs::Error) -> Error {
     if !Path::new(KERNEL_BTF).exists() {
         Error::NoBtf
     } else if error.kind() == ErrorKind::PermissionDenied {
-        Error::NotPermitted(error)
+        if is_capable() { Error::Refused(error) } else { Error::NotPermitted(error) }
     } else if has_kfunc() == Some(false) {
         Error::NoKfunc
     } else {
@@ -156,10 +207,25 @@ fn diagnose(error: libbpf_rs::Error) -> Error {
     }
 }
 
-/// Whether the kernel has the kfuncs. None if its BTF can't be read.
+/// Whether this process holds what loading a program takes.
+fn is_capable() -> bool {
+    capabilities(None).is_ok_and(|held| {
+        held.effective.contains(CapabilitySet::SYS_ADMIN)
+            || held.effective.contains(CapabilitySet::BPF | CapabilitySet::PERFMON)
+    })
+}
+
+/// Whether the kernel or one of its modules has the kfuncs. None if their BTF can't be read.
 fn has_kfunc() -> Option<bool> {
-    let btf = Btf::from_path(KERNEL_BTF).ok()?;
-    Some(btf.type_by_name::<Func<'_>>(KFUNC).is_some())
+    // BTF has each name once among its strings, with a NUL behind it.
+    let name = [KFUNC.as_bytes(), b"\0"].concat();
+    for btf in fs::read_dir(BTF_DIR).ok()? {
+        let btf = fs::read(btf.ok()?.path()).ok()?;
+        if memchr::memmem::find(&btf, &name).is_some() {
+            return Some(true);
+        }
+    }
+    Some(false)
 }
 
 fn log_libbpf(level: PrintLevel, message: String) {

@@ -4,13 +4,14 @@
 use std::error::Error;
 use std::process::ExitCode;
 
-use log::{error, info};
+use log::error;
+use wakeupstats::backends::Backends;
 use wakeupstats::binder::{self, WakeupStats};
-use wakeupstats::load::Loaded;
 use wakeupstats::reader::Reader;
-use wakeupstats::walk::{Limits, Walker};
 
 mod options;
+
+use options::Options;
 
 fn main() -> ExitCode {
     let options = options::parse();
@@ -24,11 +25,12 @@ fn main() -> ExitCode {
     }
 }
 
-fn try_main(options: options::Options) -> Result<(), Box<dyn Error>> {
+fn try_main(options: Options) -> Result<(), Box<dyn Error>> {
+    if options.run_command()? {
+        return Ok(());
+    }
     binder::open()?;
-    let program = Loaded::load()?;
-    info!("backend load: the BPF program is loaded");
-    let walker = Walker::new(program, Limits::default());
-    let reader = Reader::new(walker, options::new_instance()?);
+    let backends = Backends::choose(options.openers())?;
+    let reader = Reader::new(backends, options::new_instance()?);
     Ok(WakeupStats::new(reader, options.access()).serve()?)
 }

@@ -42,11 +42,12 @@ pub struct Walk {
     /// How often the list was walked: more than once only where the room may not grow. Each walk
     /// then contributed other ids, and the times in a row are as of its own walk.
     pub walks: u32,
-    /// CLOCK_MONOTONIC as the first walk began.
+    /// CLOCK_MONOTONIC as the first walk began. The rows are as of this moment, but for `Sysfs`.
     pub monotonic_ns: i64,
     /// CLOCK_BOOTTIME at the same moment.
     pub boottime_ns: i64,
-    /// How long the kernel's list was locked for reading, over all walks.
+    /// How long it took, over all walks. But for `Sysfs`, the kernel's list was locked for reading so
+    /// long.
     pub duration_ns: i64,
     /// How many sources were on the list, in the last walk.
     pub total: u32,

@@ -2,24 +2,96 @@
 //! What the daemon is told, and where its words go.
 
 use std::io;
+use std::path::PathBuf;
 
-use clap::{Parser, ValueEnum};
+#[cfg(feature = "load")]
+use clap::Subcommand;
+use clap::{Args, Parser, ValueEnum};
+#[cfg(feature = "load")]
+use log::info;
 use rustix::rand::{GetRandomFlags, getrandom};
 use wakeupstats::access::Access;
+use wakeupstats::backends::Open;
+use wakeupstats::pins::{self, Pins};
+use wakeupstats::{load, pinned, sysfs};
 
 /// Serves the kernel's wakeup sources over binder, as service "wakeupstats".
 ///
-/// Runs in the foreground until it is killed. Needs a kernel with BTF and the wakeup source kfuncs
-/// (Linux 7.2), CAP_BPF and CAP_PERFMON, a binder device and a service manager.
+/// Runs in the foreground until it is killed. Needs a binder device and a service manager, and reads
+/// the sources in the best way that the device allows: without any privilege by a BPF program that is
+/// pinned (by Android's bpfloader, or by `wakeupstatsd load`), by one that it loads itself (with
+/// CAP_BPF and CAP_PERFMON), or slowly from /sys/class/wakeup.
 #[derive(Parser)]
-#[command(version)]
+#[command(version, args_conflicts_with_subcommands = true)]
 pub(crate) struct Options {
+    #[cfg(feature = "load")]
+    #[command(subcommand)]
+    command: Option<Command>,
     /// Whom to let in.
     #[arg(long, value_enum, default_value_t = DEFAULT_RULE)]
     access: Rule,
     /// With --access uids: also lets in this uid. May be given several times.
     #[arg(long, value_name = "UID")]
     allow_uid: Vec<u32>,
+    /// How the sources may be read: a comma-separated list, of which the best that works is taken.
+    #[arg(long, value_enum, value_delimiter = ',', default_value = "pinned,load,sysfs")]
+    backend: Vec<Backend>,
+    #[command(flatten)]
+    pins: PinsDir,
+}
+
+#[derive(Args)]
+struct PinsDir {
+    /// The directory of the pinned BPF program and its map.
+    #[arg(long = "pins", value_name = "DIR", default_value = pins::DEFAULT_DIR)]
+    dir: PathBuf,
+}
+
+impl PinsDir {
+    fn pins(&self) -> Pins {
+        Pins::new(&self.dir)
+    }
+}
+
+/// Instead of serving.
+#[cfg(feature = "load")]
+#[derive(Subcommand)]
+enum Command {
+    /// Loads the BPF program and pins it for a service without privilege, and exits.
+    ///
+    /// Does what bpfloader does at the boot of an Android device. Needs CAP_BPF, CAP_PERFMON and
+    /// CAP_SYS_ADMIN (or root). Where the same program is pinned already, it is left alone; another
+    /// one is replaced, and a running service takes the new one.
+    Load {
+        /// The uid that may then run the program: the service's.
+        #[arg(long, default_value_t = AID_SYSTEM)]
+        uid: u32,
+        /// The gid likewise.
+        #[arg(long, default_value_t = AID_SYSTEM)]
+        gid: u32,
+        #[command(flatten)]
+        pins: PinsDir,
+    },
+    /// Removes the pins that `load` made, and exits. A running service changes to another backend.
+    Unload {
+        #[command(flatten)]
+        pins: PinsDir,
+    },
+}
+
+/// Android's `system`, in system/core/libcutils/include/private/android_filesystem_config.h
+#[cfg(feature = "load")]
+const AID_SYSTEM: u32 = 1_000;
+
+/// The backends, in the order of preference.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, ValueEnum)]
+enum Backend {
+    /// A BPF program that someone else has loaded and pinned
+    Pinned,
+    /// A BPF program that this process loads
+    Load,
+    /// /sys/class/wakeup
+    Sysfs,
 }
 
 #[derive(Clone, Copy, ValueEnum)]
@@ -39,6 +111,54 @@ pub(crate) fn parse() -> Options {
 }
 
 impl Options {
+    /// Runs the command, and says whether there was one.
+    #[cfg(feature = "load")]
+    pub(crate) fn run_command(&self) -> Result<bool, wakeupstats::pin::Error> {
+        use wakeupstats::pin::{self, Outcome, Owner};
+        match &self.command {
+            None => return Ok(false),
+            Some(Command::Load { uid, gid, pins }) => {
+                let owner = Owner { uid: *uid, gid: *gid };
+                let dir = pins.dir.display();
+                match pin::load(&pins.pins(), owner)? {
+                    Outcome::Pinned => info!("pinned the program in {dir} for {owner}"),
+                    Outcome::Replaced => info!("replaced the program in {dir}, for {owner}"),
+                    Outcome::Kept => info!("the program is in {dir} already, now for {owner}"),
+                }
+            }
+            Some(Command::Unload { pins }) => {
+                let dir = pins.dir.display();
+                if pin::unload(&pins.pins())? {
+                    info!("removed the program from {dir}");
+                } else {
+                    info!("no program is in {dir}");
+                }
+            }
+        }
+        Ok(true)
+    }
+
+    /// This build has none.
+    #[cfg(not(feature = "load"))]
+    pub(crate) fn run_command(&self) -> Result<bool, std::convert::Infallible> {
+        Ok(false)
+    }
+
+    /// What may be opened to read the sources, the best first.
+    pub(crate) fn openers(&self) -> Vec<Box<dyn Open>> {
+        let mut backends = self.backend.clone();
+        backends.sort_unstable();
+        backends.dedup();
+        let opener = |backend| -> Box<dyn Open> {
+            match backend {
+                Backend::Pinned => Box::new(pinned::Opener::new(self.pins.pins())),
+                Backend::Load => Box::new(load::Opener),
+                Backend::Sysfs => Box::new(sysfs::Opener::new("/sys")),
+            }
+        };
+        backends.into_iter().map(opener).collect()
+    }
+
     /// The rule by which callers are let in.
     pub(crate) fn access(&self) -> Access {
         match self.access {

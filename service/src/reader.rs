@@ -5,24 +5,23 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use rustix::system::uname;
-use rustix::time::{ClockId, Timespec, clock_gettime};
 
-use crate::layout::ws_chunk;
-use crate::model::Backend;
-use crate::status::{PassedOver, PastError, Status};
+use crate::backends::{Backends, NoneWorks};
+use crate::clock::monotonic_ns;
+use crate::status::{PastError, Status};
 use crate::tracker::Tracker;
-use crate::walk::{Error, Program, Walker};
 
 /// Reads the list for whoever asks, one walk at a time.
 #[derive(Debug)]
-pub struct Reader<P> {
-    state: Mutex<State<P>>,
+pub struct Reader {
+    state: Mutex<State>,
 }
 
 #[derive(Debug)]
-struct State<P> {
-    walker: Walker<P>,
+struct State {
+    backends: Backends,
     tracker: Tracker,
+    walks: u64,
     last_error: Option<PastError>,
 }
 
@@ -31,8 +30,8 @@ struct State<P> {
 pub struct View<'a> {
     /// The sources as of the last snapshot.
     pub tracker: &'a Tracker,
+    backends: &'a Backends,
     walks: u64,
-    room_bytes: u64,
     last_error: Option<&'a PastError>,
 }
 
@@ -40,28 +39,28 @@ impl View<'_> {
     /// How the service is doing.
     pub fn status(&self) -> Status {
         let walk = self.tracker.walk();
-        let reason = "this version has no such backend".into();
         Status {
             now_ns: monotonic_ns(),
-            backend: Backend::Load,
-            passed_over: vec![PassedOver { backend: Backend::Pinned, reason }],
+            backend: self.backends.current(),
+            backend_since_ns: self.backends.since_ns(),
+            passed_over: self.backends.passed_over(),
             kernel: uname().release().to_string_lossy().into_owned(),
             instance: self.tracker.instance(),
             sequence: self.tracker.sequence(),
             walks: self.walks,
             last_snapshot_ns: walk.map_or(0, |walk| walk.monotonic_ns),
             sources: walk.map_or(0, |walk| walk.total),
-            room_bytes: self.room_bytes,
+            room_bytes: self.backends.room_bytes(),
             last_error: self.last_error.cloned(),
         }
     }
 }
 
-impl<P: Program> Reader<P> {
+impl Reader {
     /// A reader that has read nothing. `instance` is this life of the service.
-    pub fn new(walker: Walker<P>, instance: i64) -> Self {
+    pub fn new(backends: Backends, instance: i64) -> Self {
         let tracker = Tracker::new(instance);
-        Reader { state: Mutex::new(State { walker, tracker, last_error: None }) }
+        Reader { state: Mutex::new(State { backends, tracker, walks: 0, last_error: None }) }
     }
 
     /// Shows the sources as they were at most `max_age` before this call, to which the list is
@@ -70,7 +69,7 @@ impl<P: Program> Reader<P> {
         &self,
         max_age: Duration,
         show: impl FnOnce(&View<'_>) -> R,
-    ) -> Result<R, Error> {
+    ) -> Result<R, NoneWorks> {
         let max_age = i64::try_from(max_age.as_nanos()).unwrap_or(i64::MAX);
         let oldest = monotonic_ns().saturating_sub(max_age);
         let mut state = self.state();
@@ -86,24 +85,25 @@ impl<P: Program> Reader<P> {
     }
 
     /// A panic elsewhere can't have left half a state: a snapshot is taken in whole or not at all.
-    fn state(&self) -> MutexGuard<'_, State<P>> {
+    fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl<P: Program> State<P> {
+impl State {
     fn view(&self) -> View<'_> {
         View {
             tracker: &self.tracker,
-            walks: self.walker.walks(),
-            room_bytes: u64::from(self.walker.room()) * size_of::<ws_chunk>() as u64,
+            backends: &self.backends,
+            walks: self.walks,
             last_error: self.last_error.as_ref(),
         }
     }
 
-    fn walk(&mut self) -> Result<(), Error> {
-        match self.walker.snapshot() {
+    fn walk(&mut self) -> Result<(), NoneWorks> {
+        match self.backends.snapshot() {
             Ok(snapshot) => {
+                self.walks += u64::from(snapshot.walk.walks);
                 self.tracker.update(snapshot);
                 Ok(())
             }
@@ -114,10 +114,4 @@ impl<P: Program> State<P> {
             }
         }
     }
-}
-
-/// CLOCK_MONOTONIC now, in nanoseconds.
-pub fn monotonic_ns() -> i64 {
-    let Timespec { tv_sec, tv_nsec } = clock_gettime(ClockId::Monotonic);
-    tv_sec.saturating_mul(1_000_000_000).saturating_add(tv_nsec)
 }

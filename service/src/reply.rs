@@ -104,6 +104,7 @@ pub fn status(status: Status) -> ServiceStatus {
         status.last_error.map_or((String::new(), 0), |error| (error.message, error.monotonic_ns));
     ServiceStatus {
         backend: backend(status.backend),
+        backendSinceNs: status.backend_since_ns,
         passedOver: status.passed_over.into_iter().map(passed_over).collect(),
         kernelRelease: status.kernel,
         instance: status.instance,

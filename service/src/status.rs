@@ -15,6 +15,8 @@ pub struct Status {
     pub now_ns: i64,
     /// How the kernel's list is read.
     pub backend: Backend,
+    /// When this backend was taken, at the start of the service or later.
+    pub backend_since_ns: i64,
     /// The backends that would have been preferred, the best first.
     pub passed_over: Vec<PassedOver>,
     /// The kernel's release, as `uname -r` says it.
@@ -23,7 +25,7 @@ pub struct Status {
     pub instance: i64,
     /// The number of the last snapshot, 0 before the first: that many were read.
     pub sequence: i64,
-    /// How often the kernel's list was walked for them, and in vain.
+    /// How often the kernel's list was walked for them.
     pub walks: u64,
     /// When the last snapshot was read, 0 before the first.
     pub last_snapshot_ns: i64,
@@ -56,7 +58,7 @@ pub struct PastError {
 impl fmt::Display for Status {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let ago = |then: i64| self.now_ns.saturating_sub(then) / 1_000_000_000;
-        writeln!(f, "backend:       {}", self.backend)?;
+        writeln!(f, "backend:       {}, for {} s", self.backend, ago(self.backend_since_ns))?;
         for PassedOver { backend, reason } in &self.passed_over {
             writeln!(f, "passed over:   {}: {}", backend, escape(reason))?;
         }

@@ -17,6 +17,10 @@ const MAX_GONE: usize = 4_096;
 /// reads the clock without its lock, so it may be a little ahead of the kernel's own. Nanoseconds.
 const CLOCK_JITTER_NS: i64 = 1_000_000;
 
+/// By how much any time may fall short of what another backend has said: sysfs leaves off what is
+/// less than a millisecond.
+const PRECISION_NS: i64 = 1_000_000;
+
 /// One life of a source, as a client may know it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Row {
@@ -58,6 +62,8 @@ pub struct Tracker {
     rows: Vec<Row>,
     /// Whether the rows are in the order of the kernel's list.
     in_list_order: bool,
+    /// By how much the times of the snapshot at hand may fall short of the rows'.
+    slack_ns: i64,
     /// Sequence and handle of what is gone, the oldest first.
     gone: VecDeque<(i64, i64)>,
     /// The highest sequence of what has left the log.
@@ -74,6 +80,7 @@ impl Tracker {
             walk: None,
             rows: Vec::new(),
             in_list_order: true,
+            slack_ns: 0,
             gone: VecDeque::new(),
             forgotten: 0,
         }
@@ -114,9 +121,16 @@ impl Tracker {
     /// Takes in the next snapshot.
     pub fn update(&mut self, snapshot: Snapshot) {
         self.sequence += 1;
-        self.walk = Some(snapshot.walk);
+        let former = self.walk.replace(snapshot.walk);
+        if former.is_some_and(|walk| walk.backend == snapshot.walk.backend) {
+            self.slack_ns = 0;
+        } else {
+            // Another backend may be less precise, and have another idea of the order.
+            self.slack_ns = PRECISION_NS;
+            self.in_list_order = false;
+        }
         let same_list = self.rows.len() == snapshot.sources.len()
-            && self.rows.iter().zip(&snapshot.sources).all(|(row, new)| is_same(&row.source, new));
+            && self.rows.iter().zip(&snapshot.sources).all(|(row, new)| self.is_same(row, new));
         if same_list {
             // Usually nobody came and nobody went.
             for (row, source) in self.rows.iter_mut().zip(snapshot.sources) {
@@ -146,7 +160,7 @@ impl Tracker {
             let former = old.remove(&source.id);
             let row = match former {
                 Some((age, mut row))
-                    if is_same(&row.source, &source) && (age >= oldest_allowed || !ordered) =>
+                    if self.is_same(&row, &source) && (age >= oldest_allowed || !ordered) =>
                 {
                     oldest_allowed = age;
                     row.update(source, self.sequence);
@@ -174,6 +188,28 @@ impl Tracker {
         }
     }
 
+    /// Whether a source can be the one that was there before.
+    fn is_same(&self, row: &Row, new: &Source) -> bool {
+        let old = &row.source;
+        let same_identity = old.id == new.id
+            && old.name == new.name
+            && old.name_truncated == new.name_truncated
+            && old.device == new.device;
+        if !same_identity {
+            return false;
+        }
+        // Values of a row that is not consistent are of several moments: none of them proves anything.
+        if !new.consistent {
+            return true;
+        }
+        let counts = counts(old).into_iter().zip(counts(new)).all(|(old, new)| old <= new);
+        let most_ns = self.slack_ns + CLOCK_JITTER_NS;
+        let mut times = times(old).into_iter().zip(times(new));
+        let times = times.all(|(old, new)| old <= new.saturating_add(most_ns));
+        let change = old.last_change_ns <= new.last_change_ns.saturating_add(self.slack_ns);
+        counts && times && change
+    }
+
     fn forget(&mut self, handle: i64) {
         self.gone.push_back((self.sequence, handle));
         if self.gone.len() > MAX_GONE
@@ -182,25 +218,6 @@ impl Tracker {
             self.forgotten = sequence;
         }
     }
-}
-
-/// Whether a source can be the one that was there before.
-fn is_same(old: &Source, new: &Source) -> bool {
-    let same_identity = old.id == new.id
-        && old.name == new.name
-        && old.name_truncated == new.name_truncated
-        && old.device == new.device;
-    if !same_identity {
-        return false;
-    }
-    // Values of a row that is not consistent are of several moments: none of them proves anything.
-    if !new.consistent {
-        return true;
-    }
-    let counts = counts(old).into_iter().zip(counts(new)).all(|(old, new)| old <= new);
-    let times = times(old).into_iter().zip(times(new));
-    let times = times.into_iter().all(|(old, new)| old <= new.saturating_add(CLOCK_JITTER_NS));
-    counts && times && old.last_change_ns <= new.last_change_ns
 }
 
 fn counts(source: &Source) -> [u64; 5] {

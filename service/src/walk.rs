@@ -6,13 +6,15 @@
 //! source for as long as it is on the list, and the ids of two walks never overlap, so a source that
 //! lives throughout is returned exactly once, whatever comes and goes meanwhile.
 
+use std::fmt;
 use std::io;
 use std::ops::RangeInclusive;
 
 use log::{debug, warn};
 use thiserror::Error;
 
-use crate::layout::{ws_args, ws_chunk};
+use crate::backends::{Failure, TakeSnapshot};
+use crate::layout::{WS_LAYOUT_VERSION, ws_args, ws_chunk};
 use crate::model::{Backend, Snapshot, Walk};
 use crate::records::{self, Malformed};
 
@@ -23,6 +25,9 @@ const ALL_IDS: RangeInclusive<u32> = 0..=u32::MAX;
 
 /// The BPF program `snapshot` and its map.
 pub trait Program {
+    /// How this process came by it.
+    const BACKEND: Backend;
+
     /// Walks the list once and copies the sources with these ids to the map, as far as it has room.
     fn run(&mut self, ids: RangeInclusive<u32>) -> io::Result<ws_args>;
 
@@ -34,6 +39,16 @@ pub trait Program {
 
     /// Gives the map room for `chunks` chunks.
     fn grow(&mut self, chunks: u32) -> io::Result<()>;
+}
+
+/// The context with which the program is asked for the sources with these ids.
+pub fn args(ids: RangeInclusive<u32>) -> ws_args {
+    ws_args {
+        layout_version: WS_LAYOUT_VERSION,
+        first_id: *ids.start(),
+        last_id: *ids.end(),
+        ..ws_args::default()
+    }
 }
 
 /// How far a [`Walker`] may go.
@@ -74,23 +89,17 @@ pub struct Walker<P> {
     limits: Limits,
     /// How many snapshots that are short of room go by before the next attempt to grow.
     patience: u32,
-    walks: u64,
 }
 
 impl<P: Program> Walker<P> {
     /// A reader of snapshots that stays within `limits`.
     pub fn new(program: P, limits: Limits) -> Self {
-        Walker { program, limits, patience: 0, walks: 0 }
+        Walker { program, limits, patience: 0 }
     }
 
     /// How many chunks the map has.
     pub fn room(&self) -> u32 {
         self.program.room()
-    }
-
-    /// How often the list was walked so far, whatever came of it.
-    pub fn walks(&self) -> u64 {
-        self.walks
     }
 
     /// Reads the kernel's wakeup sources now.
@@ -102,7 +111,7 @@ impl<P: Program> Walker<P> {
         if !has_all(&args) {
             return self.snapshot_by_ids(args.copied);
         }
-        let mut snapshot = begin(&args);
+        let mut snapshot = begin::<P>(&args);
         self.append(&args, &mut snapshot)?;
         snapshot.walk.complete = args.flags == 0;
         Ok(snapshot)
@@ -129,7 +138,7 @@ impl<P: Program> Walker<P> {
                         snapshot.walk.duration_ns.saturating_add(args.duration_ns.cast_signed());
                     snapshot
                 }
-                None => merged.insert(begin(&args)),
+                None => merged.insert(begin::<P>(&args)),
             };
             self.append(&args, snapshot)?;
             snapshot.walk.total = args.total;
@@ -146,7 +155,6 @@ impl<P: Program> Walker<P> {
     }
 
     fn run(&mut self, ids: RangeInclusive<u32>) -> Result<ws_args, Error> {
-        self.walks += 1;
         self.program.run(ids).map_err(Error::Run)
     }
 
@@ -189,15 +197,25 @@ impl<P: Program> Walker<P> {
     }
 }
 
+impl<P: Program + fmt::Debug + Send> TakeSnapshot for Walker<P> {
+    fn snapshot(&mut self) -> Result<Snapshot, Failure> {
+        Ok(self.snapshot()?)
+    }
+
+    fn room_bytes(&self) -> u64 {
+        u64::from(self.room()) * size_of::<ws_chunk>() as u64
+    }
+}
+
 /// Whether the run had room for every source that was asked for.
 fn has_all(args: &ws_args) -> bool {
     args.copied == args.matched
 }
 
 /// A snapshot of one walk, as yet without sources and not complete.
-fn begin(args: &ws_args) -> Snapshot {
+fn begin<P: Program>(args: &ws_args) -> Snapshot {
     let walk = Walk {
-        backend: Backend::Load,
+        backend: P::BACKEND,
         walks: 1,
         monotonic_ns: args.monotonic_ns.cast_signed(),
         boottime_ns: args.boottime_ns.cast_signed(),
@@ -246,6 +264,8 @@ mod tests {
     }
 
     impl Program for Kernel {
+        const BACKEND: Backend = Backend::Load;
+
         fn run(&mut self, ids: RangeInclusive<u32>) -> io::Result<ws_args> {
             (self.churn)(&mut self.ids, self.runs);
             self.runs += 1;

@@ -420,3 +420,39 @@ fn order_proves_something_again_once_the_list_was_seen_whole() {
 
     assert_eq!(handles(&tracker), [3, 2]);
 }
+
+#[test]
+fn sources_stay_the_same_when_another_backend_reads_them() {
+    let precise = |id, ns: i64| Source {
+        event_count: 3,
+        total_time_ns: ns,
+        max_time_ns: ns,
+        last_change_ns: ns,
+        ..source(id, "s")
+    };
+    let whole_ms = |source: &Source| Source {
+        total_time_ns: source.total_time_ns / 1_000_000 * 1_000_000,
+        max_time_ns: source.max_time_ns / 1_000_000 * 1_000_000,
+        last_change_ns: source.last_change_ns / 1_000_000 * 1_000_000,
+        ..source.clone()
+    };
+    let by_bpf = vec![precise(2, 7_999_999), precise(1, 2_000_001), precise(0, 999_999)];
+    let by_sysfs: Vec<Source> = [1, 2, 0].map(|index: usize| whole_ms(&by_bpf[index])).into();
+    let with = |backend, sources: Vec<Source>| {
+        let snapshot = complete(sources);
+        Snapshot { walk: Walk { backend, ..snapshot.walk }, ..snapshot }
+    };
+    let mut tracker = Tracker::new(1);
+    tracker.update(complete(by_bpf.clone()));
+
+    tracker.update(with(Backend::Sysfs, by_sysfs.clone()));
+
+    assert_eq!(handles(&tracker), [2, 1, 3], "each has its own, in another order");
+    let total_ns = |index: usize| tracker.rows()[index].source.total_time_ns;
+    assert_eq!([0, 1, 2].map(total_ns), [2_000_001, 999_999, 7_999_999], "nothing falls");
+    tracker.update(complete(by_bpf));
+    assert_eq!(handles(&tracker), [3, 2, 1]);
+    let earlier = Source { last_change_ns: 2_000_000, ..by_sysfs[0].clone() };
+    tracker.update(complete(vec![earlier]));
+    assert_eq!(handles(&tracker), [4], "of one backend it is another that changed earlier");
+}

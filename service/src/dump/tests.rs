@@ -100,6 +100,7 @@ fn a_status() -> Status {
     Status {
         now_ns: 600 * SECOND + 3_447_000,
         backend: Backend::Load,
+        backend_since_ns: 500 * SECOND,
         passed_over: vec![PassedOver {
             backend: Backend::Pinned,
             reason: "no map in /sys/fs/bpf,\n\"at all\"".into(),

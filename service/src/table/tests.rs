@@ -56,6 +56,7 @@ fn status() -> Status {
     Status {
         now_ns: YEAR_NS,
         backend: Backend::Load,
+        backend_since_ns: 0,
         passed_over: Vec::new(),
         kernel: "7.3.4".into(),
         instance: 5,

@@ -1,13 +1,62 @@
 // SPDX-License-Identifier: Apache-2.0
-//! What PID 1 of the test VM says to the harness on the host, in the one place that both read.
+//! What PID 1 of the test VM and the harness on the host say to each other, in the one place that
+//! both read. What the harness has to say is in the initramfs.
 //!
-//! The words travel on the serial port that also carries the output of the tests, one per line.
+//! PID 1's words travel on the serial port that also carries the output of the tests, one per line.
 
 use std::fmt;
 use std::str::FromStr;
 
 /// Begins every line that is meant for the harness and not for the person who reads the output.
 pub const PREFIX: &str = "wakeupstats-vm: ";
+
+/// The file with what PID 1 runs, one [`Run`] per line.
+pub const RUNS: &str = "/etc/wakeupstats/runs";
+
+/// One run of a suite. As text it is `SUITE` or `SUITE/BACKEND`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Run {
+    suite: String,
+    backend: Option<String>,
+}
+
+impl Run {
+    /// The only run of a suite, to which backends are nothing or its own matter.
+    pub fn once(suite: &str) -> Self {
+        Self { suite: suite.to_owned(), backend: None }
+    }
+
+    /// The run of a suite in which the daemon has this backend.
+    pub fn with_backend(suite: &str, backend: &str) -> Self {
+        Self { suite: suite.to_owned(), backend: Some(backend.to_owned()) }
+    }
+
+    /// The name of the test executable.
+    pub fn suite(&self) -> &str {
+        &self.suite
+    }
+
+    /// The name of the backend.
+    pub fn backend(&self) -> Option<&str> {
+        self.backend.as_deref()
+    }
+}
+
+impl fmt::Display for Run {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.suite)?;
+        self.backend.iter().try_for_each(|backend| write!(f, "/{backend}"))
+    }
+}
+
+impl From<&str> for Run {
+    fn from(text: &str) -> Self {
+        match text.split_once('/') {
+            Some((suite, backend)) => Self::with_backend(suite, backend),
+            None => Self::once(text),
+        }
+    }
+}
 
 /// One message from PID 1.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -23,7 +72,7 @@ pub enum Message {
 pub enum Verdict {
     /// Every program that was run exited with status 0.
     Pass,
-    /// These programs did not, by name.
+    /// These did not: programs by name, suites as [`Run`] has it.
     Fail(Vec<String>),
     /// PID 1 could not do its own work; the text is the whole chain of errors.
     Error(String),
@@ -85,11 +134,19 @@ mod tests {
         for message in [
             Message::Up("7.3.4+deb13-amd64".to_owned()),
             Message::Verdict(Verdict::Pass),
-            Message::Verdict(Verdict::Fail(vec!["parity".to_owned(), "names".to_owned()])),
+            Message::Verdict(Verdict::Fail(vec!["parity/load".to_owned(), "names".to_owned()])),
             Message::Verdict(Verdict::Error("mount proc on /proc".to_owned())),
         ] {
             assert_eq!(message.to_string().parse(), Ok(message));
         }
+    }
+
+    #[test]
+    fn a_run_reads_back_as_it_was_written() {
+        for run in [Run::once("startup"), Run::with_backend("parity", "pinned")] {
+            assert_eq!(Run::from(&*run.to_string()), run);
+        }
+        assert_eq!(Run::with_backend("parity", "pinned").to_string(), "parity/pinned");
     }
 
     #[test]

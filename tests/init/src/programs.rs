@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Running what the VM is for, and reaping every process that ends on the way, as PID 1 must.
 
+use std::fs;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
 use anyhow::{Context as _, Result, bail};
-use init::Verdict;
+use init::{RUNS, Run, Verdict};
 use rustix::process::{Pid, WaitOptions, WaitStatus, wait};
 
 use crate::{machine, tty};
@@ -16,19 +17,30 @@ const BUSYBOX: &str = "/bin/busybox";
 /// Names the kernel, as `tests/kernels.toml` does; set by the harness on the kernel command line.
 const KERNEL_VARIABLE: &str = "WAKEUPSTATS_KERNEL";
 
-/// Runs every test executable in name order, each with `filters`.
+/// Tells a suite which backend the daemon is to have.
+const BACKEND_VARIABLE: &str = "WAKEUPSTATS_BACKEND";
+
+/// Runs the suites that the harness has listed, in that order, each with `filters`.
 pub(crate) fn run_suites(filters: &[String], hub: Child) -> Result<Verdict> {
     let kernel = std::env::var(KERNEL_VARIABLE).unwrap_or_else(|_| "unnamed".to_owned());
     let release = machine::release();
     let mut failed = Vec::new();
-    for path in machine::files_in(Path::new(SUITES))? {
-        let suite = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-        println!("\n     Running {suite} (kernel {kernel} {release})");
-        let child = command(&path).args(filters).stdin(Stdio::null()).spawn();
+    let runs = fs::read_to_string(RUNS).with_context(|| format!("read {RUNS}"))?;
+    for run in runs.lines().map(Run::from) {
+        let path = Path::new(SUITES).join(run.suite());
+        let mut command = command(&path);
+        let mut with_backend = String::new();
+        if let Some(backend) = run.backend() {
+            command.env(BACKEND_VARIABLE, backend);
+            with_backend = format!(", backend {backend}");
+        }
+        println!("\n     Running {}{with_backend} (kernel {kernel} {release})", run.suite());
+        let child = command.args(filters).stdin(Stdio::null()).spawn();
         let child = child.with_context(|| format!("start {}", path.display()))?;
-        let status = wait_for(&child, &hub).with_context(|| format!("while {suite} ran"))?;
-        if !succeeded(&suite, status) {
-            failed.push(suite);
+        let status = wait_for(&child, &hub).with_context(|| format!("while {run} ran"))?;
+        let name = run.to_string();
+        if !succeeded(&name, status) {
+            failed.push(name);
         }
     }
     Ok(if failed.is_empty() { Verdict::Pass } else { Verdict::Fail(failed) })

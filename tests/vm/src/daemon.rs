@@ -1,17 +1,28 @@
 // SPDX-License-Identifier: Apache-2.0
 //! The daemon as a child process, and its service as a client finds it.
 
+use std::io::Read;
 use std::os::unix::process::CommandExt;
 use std::process::{Child, Command, Output, Stdio};
-use std::thread::sleep;
+use std::thread::{self, sleep};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 use rsbinder::{ProcessState, Strong, hub};
+use rustix::thread::{CapabilitySet, remove_capability_from_bounding_set, set_no_new_privs};
+use wakeupstats::model::Backend;
 use wakeupstats_aidl::{IWakeupStats, SERVICE_NAME};
+
+use crate::backend;
 
 /// The daemon's path in the guest.
 pub const PATH: &str = "/bin/wakeupstatsd";
+
+/// The same as built for Android, without a loader.
+pub const PATH_WITHOUT_LOADER: &str = "/bin/wakeupstatsd-pinned";
+
+/// Android's uid and gid `system`.
+pub const SYSTEM: u32 = 1_000;
 
 /// How long the daemon may take to register: it takes about 0.3 s where QEMU emulates.
 const START_LIMIT: Duration = Duration::from_secs(20);
@@ -26,11 +37,57 @@ impl Daemon {
         Self::start_with(&[])
     }
 
-    /// Starts the daemon with these options.
+    /// Starts the daemon with these options: for the backend that the suite is run with, with no
+    /// more privilege than that takes; otherwise as root, and with all backends.
     pub fn start_with(options: &[&str]) -> Result<Self> {
-        // Its progress would stand between the lines of the tests' report.
-        let daemon = Command::new(PATH).args(options).env("RUST_LOG", "error").spawn();
-        let mut daemon = Daemon(daemon.with_context(|| format!("can't start {PATH}"))?);
+        let given = backend::given();
+        if given == Some(Backend::Pinned) {
+            backend::load_and_pin()?;
+        }
+        match given {
+            Some(it @ (Backend::Pinned | Backend::Sysfs)) => {
+                Self::start_without_privilege(&[options, &["--backend", it.name()]].concat())
+            }
+            Some(it @ Backend::Load) => {
+                Self::spawn(quiet(PATH).args(options).args(["--backend", it.name()]))
+            }
+            None => Self::spawn(quiet(PATH).args(options)),
+        }
+    }
+
+    /// Starts the daemon as Android's build has it, as user and group system, with an empty
+    /// capability set and no way to get another.
+    pub fn start_without_privilege(options: &[&str]) -> Result<Self> {
+        let start = || {
+            // Of this thread, from which the daemon inherits it.
+            set_no_new_privs(true).context("can't set no_new_privs")?;
+            for capability in CapabilitySet::all().iter() {
+                // Those that this kernel does not know are not held either.
+                let _ = remove_capability_from_bounding_set(capability);
+            }
+            Self::spawn(quiet(PATH_WITHOUT_LOADER).args(options).uid(SYSTEM).gid(SYSTEM))
+        };
+        let started = thread::scope(|scope| scope.spawn(start).join());
+        started.map_err(|_| anyhow::anyhow!("the thread that starts the daemon panicked"))?
+    }
+
+    /// Starts the daemon as root, and keeps what it logs.
+    pub fn start_logging() -> Result<Self> {
+        Self::spawn(Command::new(PATH).stderr(Stdio::piped()))
+    }
+
+    /// Kills the daemon and returns what it has logged.
+    pub fn kill_and_read_log(mut self) -> Result<String> {
+        let mut log = self.0.stderr.take().context("its log is not kept")?;
+        drop(self);
+        let mut text = String::new();
+        log.read_to_string(&mut text)?;
+        Ok(text)
+    }
+
+    fn spawn(command: &mut Command) -> Result<Self> {
+        let daemon = command.spawn();
+        let mut daemon = Daemon(daemon.with_context(|| format!("can't start {command:?}"))?);
         let begin = Instant::now();
         while service().is_err() {
             if let Some(status) = daemon.0.try_wait()? {
@@ -43,8 +100,12 @@ impl Daemon {
         }
         Ok(daemon)
     }
-}
 
+    /// Its process id.
+    pub fn pid(&self) -> u32 {
+        self.0.id()
+    }
+}
 impl Drop for Daemon {
     fn drop(&mut self) {
         let _ = self.0.kill();
@@ -55,6 +116,13 @@ impl Drop for Daemon {
             sleep(Duration::from_millis(5));
         }
     }
+}
+
+/// A daemon whose progress does not stand between the lines of the tests' report.
+fn quiet(path: &str) -> Command {
+    let mut command = Command::new(path);
+    command.env("RUST_LOG", "error");
+    command
 }
 
 /// The registered service, as a proxy over the binder driver.

@@ -2,7 +2,10 @@
 //! What the guest's test suites stand on: real wakeup sources to read, sysfs to compare with, the
 //! daemon to call, and the kernel's power management to make sources do what only it can.
 
+pub mod backend;
 pub mod daemon;
+pub mod kfuncs;
+pub mod many;
 pub mod meanwhile;
 pub mod power;
 pub mod sources;

@@ -2,9 +2,9 @@
 #![cfg(test)]
 //! Names of any length and of any bytes come through whole.
 
-use wakeupstats::load::Loaded;
+use wakeupstats::backends::TakeSnapshot;
 use wakeupstats::model::Source;
-use wakeupstats::walk::{Limits, Walker};
+use wakeupstats_vm::backend;
 use wakeupstats_vm::sources::{Sources, file_name};
 
 /// The longest name that a file can have (NAME_MAX), and so a FIFO's source.
@@ -13,13 +13,13 @@ const LONGEST: usize = 255;
 /// The sources of FIFOs with these names, in this order.
 fn read_back(names: &[&[u8]]) -> Vec<Source> {
     let mut sources = Sources::new().unwrap();
-    let mut walker = Walker::new(Loaded::load().unwrap(), Limits::default());
-    let others: Vec<u32> = ids(&mut walker);
+    let mut backend = backend::open().unwrap();
+    let others: Vec<u32> = ids(&mut *backend);
     for name in names {
         sources.add_fifo(&file_name(name)).unwrap();
     }
 
-    let mut read = walker.snapshot().unwrap().sources;
+    let mut read = backend.snapshot().unwrap().sources;
 
     read.retain(|source| !others.contains(&source.id));
     read.reverse(); // the kernel lists the youngest first
@@ -28,8 +28,8 @@ fn read_back(names: &[&[u8]]) -> Vec<Source> {
     read
 }
 
-fn ids(walker: &mut Walker<Loaded>) -> Vec<u32> {
-    walker.snapshot().unwrap().sources.iter().map(|source| source.id).collect()
+fn ids(backend: &mut dyn TakeSnapshot) -> Vec<u32> {
+    backend.snapshot().unwrap().sources.iter().map(|source| source.id).collect()
 }
 
 #[test]
@@ -73,7 +73,7 @@ fn same_name_twice_is_two_sources() {
     let read = read_back(&[b"twin"]);
 
     assert_eq!(read.len(), 1, "the other twin was there before, and is another source");
-    let mut walker = Walker::new(Loaded::load().unwrap(), Limits::default());
-    let twins = walker.snapshot().unwrap();
+    let mut backend = backend::open().unwrap();
+    let twins = backend.snapshot().unwrap();
     assert_eq!(twins.sources.iter().filter(|source| source.name == "twin").count(), 1);
 }

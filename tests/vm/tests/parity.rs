@@ -6,9 +6,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use wakeupstats::load::Loaded;
+use wakeupstats::backends::TakeSnapshot;
 use wakeupstats::model::{Snapshot, Source};
-use wakeupstats::walk::{Limits, Walker};
+use wakeupstats_vm::backend;
 use wakeupstats_vm::meanwhile::meanwhile;
 use wakeupstats_vm::{power, sources, sysfs};
 
@@ -34,9 +34,9 @@ struct Reading {
 }
 
 impl Reading {
-    fn take(walker: &mut Walker<Loaded>) -> Self {
+    fn take(backend: &mut dyn TakeSnapshot) -> Self {
         let before = sysfs::read().unwrap();
-        let snapshot = walker.snapshot().unwrap();
+        let snapshot = backend.snapshot().unwrap();
         let after = sysfs::read().unwrap();
         Reading { before, snapshot, after }
     }
@@ -158,11 +158,11 @@ fn every_field_of_every_source_equals_sysfs() {
     }
     thread::sleep(Duration::from_millis(30));
     quiet.relax_all().unwrap();
-    let mut walker = Walker::new(Loaded::load().unwrap(), Limits::default());
+    let mut backend = backend::open().unwrap();
     let mut expiries = BTreeSet::new();
     let mut wakeups = 0;
     let mut look = |expiries: &mut BTreeSet<u64>, wakeups: &mut u64| {
-        let reading = Reading::take(&mut walker);
+        let reading = Reading::take(&mut *backend);
         let (compared, wrong) = compare(&reading);
 
         assert_eq!(wrong, Vec::<String>::new(), "{compared:?}");
@@ -205,10 +205,10 @@ fn every_field_of_every_source_equals_sysfs() {
 
 #[test]
 fn owners_of_the_machines_own_sources_are_named() {
-    let mut walker = Walker::new(Loaded::load().unwrap(), Limits::default());
+    let mut backend = backend::open().unwrap();
     let by_sysfs = sysfs::read().unwrap();
 
-    let snapshot = walker.snapshot().unwrap();
+    let snapshot = backend.snapshot().unwrap();
 
     let owned = by_sysfs.values().filter(|source| source.device.is_some()).count();
     assert!(owned >= 2, "this VM has at least an RTC and a power button: {by_sysfs:?}");
@@ -225,10 +225,10 @@ fn clocks_are_the_kernels() {
         let time = clock_gettime(clock);
         time.tv_sec * 1_000_000_000 + time.tv_nsec
     };
-    let mut walker = Walker::new(Loaded::load().unwrap(), Limits::default());
+    let mut backend = backend::open().unwrap();
 
     let before = (now(ClockId::Monotonic), now(ClockId::Boottime));
-    let snapshot = walker.snapshot().unwrap();
+    let snapshot = backend.snapshot().unwrap();
     let after = (now(ClockId::Monotonic), now(ClockId::Boottime));
 
     assert!((before.0..=after.0).contains(&snapshot.walk.monotonic_ns));

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #![cfg(test)]
-//! The daemon on a machine that lacks something: one clear message, and an exit status that is not 0.
+//! The daemon on a machine that lacks what it can't do without: one clear message, and an exit status
+//! that is not 0.
 //!
 //! What is missing is missing for real: hidden in a mount namespace of the daemon's own, taken away
 //! with its privilege, or never there in the VM's kernel.
@@ -13,15 +14,23 @@ use std::thread;
 use rustix::mount::{MountFlags, MountPropagationFlags, mount, mount_bind, mount_change};
 use rustix::thread::{UnshareFlags, unshare_unsafe};
 use wakeupstats_vm::daemon::{self, Daemon};
+use wakeupstats_vm::kfuncs::Kfuncs;
 
 /// A uid that has no privilege.
 const STRANGER: u32 = 9_999;
 
-/// Runs the daemon, which must fail, where `hide` has changed what is mounted. Returns its output.
-fn fails_where(hide: fn(), uid: u32) -> String {
+/// What the daemon has without the option.
+const ALL: &str = "pinned,load,sysfs";
+
+/// Runs the daemon with these backends only, which must fail where `hide` has changed what is mounted.
+/// Returns what it says.
+fn fails_where(hide: fn(), uid: u32, backends: &str) -> String {
     let daemon = || {
         let mut command = Command::new(daemon::PATH);
-        command.uid(uid).stdin(Stdio::from(File::open("/dev/null").unwrap()));
+        command
+            .args(["--backend", backends])
+            .uid(uid)
+            .stdin(Stdio::from(File::open("/dev/null").unwrap()));
         command.stdout(Stdio::piped()).stderr(Stdio::piped());
         // SAFETY: the file table stays shared; only this thread's mounts become its own.
         #[expect(unsafe_code, reason = "rustix can't rule out UnshareFlags::FILES")]
@@ -53,14 +62,14 @@ fn assert_says(message: &str, parts: &[&str]) {
 
 #[test]
 fn without_btf() {
-    let message = fails_where(|| hide_with_tmpfs("/sys/kernel/btf"), 0);
+    let message = fails_where(|| hide_with_tmpfs("/sys/kernel/btf"), 0, "load");
 
     assert_says(&message, &["no BTF", "/sys/kernel/btf/vmlinux", "CONFIG_DEBUG_INFO_BTF=y"]);
 }
 
 #[test]
 fn without_binder() {
-    let message = fails_where(|| hide_with_tmpfs("/dev"), 0);
+    let message = fails_where(|| hide_with_tmpfs("/dev"), 0, ALL);
 
     assert_says(&message, &["no binder device", "/dev/binder", "CONFIG_ANDROID_BINDER_IPC"]);
 }
@@ -68,29 +77,50 @@ fn without_binder() {
 #[test]
 fn without_service_manager() {
     // hwbinder is a binder device like any other, but nobody manages it in the VM.
-    let message = fails_where(|| mount_bind("/dev/hwbinder", "/dev/binder").unwrap(), 0);
+    let message = fails_where(|| mount_bind("/dev/hwbinder", "/dev/binder").unwrap(), 0, ALL);
 
     assert_says(&message, &["no service manager", "rsb_hub"]);
 }
 
 #[test]
 fn without_permission() {
-    let message = fails_where(|| (), STRANGER);
+    let message = fails_where(|| (), STRANGER, "load");
 
     assert_says(&message, &["may not load BPF programs", "CAP_BPF"]);
 }
 
 #[test]
-fn daemon_starts_if_the_kernel_has_the_kfuncs_and_else_names_them() {
-    let symbols = fs::read_to_string("/proc/kallsyms").unwrap();
-    let has_kfuncs = symbols.contains(" bpf_wakeup_sources_read_lock\n");
-    let expected = std::env::var("WAKEUPSTATS_KFUNCS").unwrap() == "yes";
-    assert_eq!(has_kfuncs, expected, "tests/kernels.toml tells which kernel has them");
+fn without_a_mounted_sysfs() {
+    let message = fails_where(|| hide_with_tmpfs("/sys/class"), 0, "sysfs");
 
-    if has_kfuncs {
-        drop(Daemon::start().unwrap());
+    assert_says(&message, &["/sys/class/wakeup can't be listed", "sysfs must be mounted"]);
+}
+
+#[test]
+fn without_any_backend_each_says_why() {
+    let message = fails_where(|| hide_with_tmpfs("/sys"), 0, ALL);
+
+    assert_says(&message, &["can't be read in any way", "pinned (", "load (", "sysfs ("]);
+}
+
+#[test]
+fn program_can_be_loaded_if_there_are_kfuncs_and_else_they_are_named() {
+    let symbols = fs::read_to_string("/proc/kallsyms").unwrap();
+    let symbol = " bpf_wakeup_sources_read_lock";
+    let found = symbols.lines().find_map(|line| line.split_once(symbol));
+    // After a module's symbol there is its name.
+    let found = found.map(|(_, module)| module);
+    let expected = match Kfuncs::of_this_kernel() {
+        Kfuncs::Builtin => Some(""),
+        Kfuncs::Module => Some("\t[wakeup_sources_kfuncs]"),
+        Kfuncs::None => None,
+    };
+    assert_eq!(found, expected, "tests/kernels.toml tells which kernel has them");
+
+    if expected.is_some() {
+        drop(Daemon::start_with(&["--backend", "load"]).unwrap());
     } else {
-        let message = fails_where(|| (), 0);
+        let message = fails_where(|| (), 0, "load");
         assert_says(&message, &["no kfunc bpf_wakeup_sources_read_lock", "Linux 7.2"]);
     }
 }

@@ -46,12 +46,17 @@ pub(crate) fn entry_name(what: &str, version: &str) -> String {
     format!("{what}_{}", version.replace(':', "%3a"))
 }
 
+/// What an entry is, and its version.
+pub(crate) fn what_and_version(entry: &Path) -> Option<(String, String)> {
+    let (what, version) = entry.file_name()?.to_str()?.split_once('_')?;
+    Some((what.to_owned(), version.replace("%3a", ":")))
+}
+
 /// What was made last by version, for when the archive can't be asked; `error` says why it can't.
 pub(crate) fn newest(parent: &Path, error: anyhow::Error) -> Result<PathBuf> {
     let mut newest: Option<(String, String)> = None;
     for name in entries(parent) {
-        let Some((_, version)) = name.split_once('_') else { continue };
-        let version = version.replace("%3a", ":");
+        let Some((_, version)) = what_and_version(Path::new(&name)) else { continue };
         let newer = match &newest {
             Some((_, best)) => apt::is_newer(&version, best)?,
             None => true,
@@ -120,6 +125,14 @@ mod unit_tests {
         assert!(entry(parent.path(), "a_1", |_| bail!("no network")).is_err());
         assert!(entries(parent.path()).is_empty());
         assert!(!interrupted.exists());
+    }
+
+    #[test]
+    fn an_entry_says_what_it_is() {
+        let entry = Path::new("cache").join(entry_name("6.12.9+deb12-amd64", "1:6.12.9-1~bpo12+1"));
+        let (what, version) = what_and_version(&entry).unwrap();
+        assert_eq!((&*what, &*version), ("6.12.9+deb12-amd64", "1:6.12.9-1~bpo12+1"));
+        assert_eq!(what_and_version(Path::new("cache/.lock")), None);
     }
 
     #[test]

@@ -18,7 +18,7 @@ struct Check {
 
 const CHECKS: &[Check] = &[
     Check { name: "rustfmt", run: rustfmt, fix: "cargo fmt --all" },
-    Check { name: "clang-format", run: clang_format, fix: "clang-format -i bpf/*.c bpf/*.h" },
+    Check { name: "clang-format", run: clang_format, fix: "clang-format -i the files it names" },
     Check { name: "aidl", run: aidl::check, fix: "edit the AIDL that it names" },
     Check { name: "aidl api", run: api::check, fix: "do what it says, or take the change back" },
     Check { name: "tidy", run: tidy::run, fix: "edit the files that it names" },

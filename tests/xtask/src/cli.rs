@@ -6,6 +6,7 @@ use std::time::Duration;
 use anyhow::Result;
 use clap::{Args, Parser, Subcommand};
 
+use crate::table::Backend;
 use crate::{api, check, jobs, tests};
 
 /// Builds, boots, tests and checks wakeupstatsd.
@@ -63,7 +64,7 @@ pub(crate) struct VmOptions {
     pub(crate) verbose: bool,
     /// Ends a VM that runs longer than this, as a failure of the harness.
     ///
-    /// By default 900 for the tests, 300 for the demo, none for the shell.
+    /// By default 1800 for the tests, 300 for the demo, none for the shell.
     #[arg(long, value_name = "SECONDS")]
     time_limit: Option<u64>,
 }
@@ -88,6 +89,10 @@ pub(crate) struct TestOptions {
     /// Only this suite, a test target of tests/vm; leaves out the tests on this machine.
     #[arg(long, value_name = "NAME", conflicts_with = "host_only")]
     pub(crate) suite: Option<String>,
+    /// Only this backend of the suites that run with each; leaves out the other suites, unless
+    /// --suite names one, and the tests on this machine.
+    #[arg(long, value_name = "NAME", conflicts_with = "host_only")]
+    pub(crate) backend: Option<Backend>,
     /// Only the tests on this machine.
     #[arg(long, conflicts_with = "vm_only")]
     pub(crate) host_only: bool,

@@ -2,6 +2,7 @@
 //! Builds the programs that run in the guest: static, so that the initramfs needs no libraries.
 
 use std::collections::BTreeMap;
+use std::fs;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
@@ -16,7 +17,11 @@ use crate::workspace::Workspace;
 const TARGET: &str = "x86_64-unknown-linux-gnu";
 /// The package whose test targets are the guest suites.
 pub(crate) const SUITES_PACKAGE: &str = "wakeupstats-vm";
-const PACKAGES: &[&str] = &["init", "wakeupstatsd", SUITES_PACKAGE];
+const PACKAGES: &[&str] = &["init", DAEMON, SUITES_PACKAGE];
+/// The daemon: package, program, and its name in the guest.
+const DAEMON: &str = "wakeupstatsd";
+/// The name in the guest of the daemon that only runs what is pinned.
+const PINNED: &str = "wakeupstatsd-pinned";
 /// The service manager and its command line tool.
 const BINDER_TOOLS: &[&str] = &["rsb_hub", "rsb_service"];
 
@@ -28,11 +33,35 @@ pub(crate) struct Programs {
     pub(crate) suites: BTreeMap<String, PathBuf>,
 }
 
-/// Builds everything.
+/// Builds what the demonstration needs.
 pub(crate) fn build(workspace: &Workspace) -> Result<Programs> {
     let mut programs = build_packages(workspace)?;
     programs.binaries.extend(build_binder_tools(workspace)?);
     Ok(programs)
+}
+
+/// Builds everything: also the daemon as it is on Android, without the loader.
+pub(crate) fn build_for_tests(workspace: &Workspace) -> Result<Programs> {
+    // Before the other build, so that cargo leaves that one's daemon under the usual path.
+    let pinned = build_pinned(workspace)?;
+    let mut programs = build(workspace)?;
+    programs.binaries.insert(PINNED.to_owned(), pinned);
+    Ok(programs)
+}
+
+/// Builds the daemon without its default features, and copies it out of the other one's way.
+fn build_pinned(workspace: &Workspace) -> Result<PathBuf> {
+    say("building the daemon without the loader");
+    let mut cargo = static_cargo(workspace);
+    cargo.args(["build", "--release", "--target", TARGET, "--package", DAEMON, "--bin", DAEMON]);
+    cargo.arg("--no-default-features").stdout(std::io::stderr());
+    if !cargo.status().context("run cargo build")?.success() {
+        bail!("the daemon without the loader does not build; cargo's errors are above");
+    }
+    let built = workspace.guest_target().join(TARGET).join("release").join(DAEMON);
+    let kept = workspace.guest_target().join(PINNED);
+    fs::copy(&built, &kept).with_context(|| format!("copy {}", built.display()))?;
+    Ok(kept)
 }
 
 fn build_packages(workspace: &Workspace) -> Result<Programs> {

@@ -8,6 +8,7 @@ use std::path::Path;
 
 use anyhow::{Context as _, Result};
 use cpio::newc::{Builder, ModeFileType, trailer};
+use init::Run;
 
 use crate::guest::Programs;
 use crate::kernel::Kernel;
@@ -38,6 +39,10 @@ impl Initramfs {
             let inside = format!("lib/modules/{number:02}-{name}");
             initramfs.add(&inside, read(path)?, 0o644);
         }
+        for path in &kernel.test_modules {
+            let name = path.file_name().unwrap_or_default().to_string_lossy();
+            initramfs.add(&format!("lib/modules-test/{name}"), read(path)?, 0o644);
+        }
         initramfs.add("etc/rsbinder/hub.d/wakeupstats.toml", read(policy)?, 0o644);
         for (inside, text) in
             [("etc/passwd", PASSWD), ("etc/group", GROUP), ("etc/nsswitch.conf", NSSWITCH)]
@@ -51,6 +56,12 @@ impl Initramfs {
     pub(crate) fn add_program(&mut self, inside: &str, path: &Path) -> Result<()> {
         self.add(inside, read(path)?, 0o755);
         Ok(())
+    }
+
+    /// Adds the list of what PID 1 runs.
+    pub(crate) fn add_runs(&mut self, runs: &[Run]) {
+        let lines: String = runs.iter().map(|run| format!("{run}\n")).collect();
+        self.add(init::RUNS.trim_start_matches('/'), lines.into_bytes(), 0o644);
     }
 
     fn add(&mut self, inside: &str, bytes: Vec<u8>, mode: u32) {

@@ -9,9 +9,10 @@ use init::Verdict;
 use crate::cli::{ShellOptions, VmOptions};
 use crate::guest::{self, Programs};
 use crate::initramfs::Initramfs;
-use crate::kernel::{Kernel, Table};
+use crate::kernel::Kernel;
 use crate::packages;
 use crate::progress::say;
+use crate::table::Table;
 use crate::vm::{Vm, show};
 use crate::workspace::Workspace;
 
@@ -24,7 +25,8 @@ const DEMO_LIMIT: u64 = 300;
 pub(crate) fn demo(options: &VmOptions) -> Result<bool> {
     let workspace = Workspace::load()?;
     packages::ensure(&[packages::BUILD, packages::VM])?;
-    let kernel = Table::load(&workspace)?.kernel(DEFAULT_KERNEL)?.fetch(&workspace)?;
+    let table = Table::load(&workspace)?;
+    let kernel = table.fetch(&workspace, table.kernel(DEFAULT_KERNEL)?)?;
     let programs = guest::build(&workspace)?;
     let initramfs = initramfs(&workspace, &programs, &kernel)?;
     let mut vm = vm(&workspace, &kernel, initramfs, "demo", options)?;
@@ -39,11 +41,11 @@ pub(crate) fn demo(options: &VmOptions) -> Result<bool> {
 /// Boots into a shell.
 pub(crate) fn shell(options: &ShellOptions) -> Result<bool> {
     let workspace = Workspace::load()?;
-    packages::ensure(&[packages::BUILD, packages::VM])?;
+    packages::ensure(&[packages::BUILD, packages::VM, packages::MODULE])?;
     let table = Table::load(&workspace)?;
-    let kernel = table.kernel(&options.kernel)?.fetch(&workspace)?;
+    let kernel = table.fetch_for_tests(&workspace, table.kernel(&options.kernel)?)?;
     let busybox = table.busybox(&workspace)?;
-    let programs = guest::build(&workspace)?;
+    let programs = guest::build_for_tests(&workspace)?;
     let mut initramfs = initramfs(&workspace, &programs, &kernel)?;
     initramfs.add_program("bin/busybox", &busybox)?;
     for (name, path) in &programs.suites {
@@ -52,7 +54,8 @@ pub(crate) fn shell(options: &ShellOptions) -> Result<bool> {
     let mut vm = vm(&workspace, &kernel, initramfs, "shell", &options.vm)?;
     vm.time_limit = options.vm.time_limit();
     vm.interactive = true;
-    say("`exit` leaves the VM; the suites are in /tests, the programs in /bin");
+    say("`exit` leaves the VM; the suites are in /tests (some want WAKEUPSTATS_BACKEND), the \
+         programs in /bin");
     let terminal = Terminal::keep();
     let result = vm.run(&workspace, &mut show);
     drop(terminal);

@@ -1,49 +1,31 @@
 // SPDX-License-Identifier: Apache-2.0
-//! The kernels of `tests/kernels.toml`, found in Debian, downloaded, and cached by version.
+//! The kernels of Debian, downloaded, and cached by version.
 
-use std::fs;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Context as _, Result};
 use regex::Regex;
 use serde::Deserialize;
 
 use crate::apt::{self, Available, Suite};
+use crate::headers::Headers;
+use crate::table::Kfuncs;
 use crate::workspace::Workspace;
 use crate::{cache, deb};
 
 /// Stands for the kernel's release in the paths and names of the table.
 const RELEASE: &str = "{release}";
 
-/// `tests/kernels.toml`; the file explains its keys.
+/// Packages with a kernel, as `tests/kernels.toml` names them.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(crate) struct Table {
-    #[serde(rename = "kernel")]
-    pub(crate) kernels: Vec<Source>,
-    busybox: Busybox,
-}
-
-/// Where a kernel comes from and what is done with it.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct Source {
-    pub(crate) name: String,
-    suite: String,
-    image: String,
+pub(crate) struct Image {
+    pub(crate) suite: String,
+    package: String,
     vmlinuz: String,
     modules_package: String,
     modules: Vec<String>,
-    kfuncs: bool,
-    guest_suites: Vec<String>,
-}
-
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Busybox {
-    suite: String,
-    package: String,
-    path: String,
+    pub(crate) headers: Headers,
 }
 
 /// A kernel that is there to be booted.
@@ -51,89 +33,54 @@ pub(crate) struct Kernel {
     pub(crate) name: String,
     /// As `uname -r` prints it.
     pub(crate) release: String,
+    /// Of its package.
+    pub(crate) version: String,
     pub(crate) vmlinuz: PathBuf,
-    /// In load order.
+    /// Those that PID 1 loads, in load order.
     pub(crate) modules: Vec<PathBuf>,
-    /// Whether it has the kfuncs that walk the wakeup sources.
-    pub(crate) kfuncs: bool,
+    /// Those that a test tries to load.
+    pub(crate) test_modules: Vec<PathBuf>,
+    /// Where the kfuncs that walk the wakeup sources come from.
+    pub(crate) kfuncs: Kfuncs,
 }
 
-impl Table {
-    /// Reads the table of this checkout.
-    pub(crate) fn load(workspace: &Workspace) -> Result<Self> {
-        let path = workspace.tests_file("kernels.toml");
-        let text = fs::read_to_string(&path).with_context(|| format!("read {}", path.display()))?;
-        toml::from_str(&text).with_context(|| format!("understand {}", path.display()))
-    }
-
-    /// The kernel of that name.
-    pub(crate) fn kernel(&self, name: &str) -> Result<&Source> {
-        self.kernels.iter().find(|kernel| kernel.name == name).with_context(|| {
-            let names: Vec<_> = self.kernels.iter().map(|kernel| kernel.name.as_str()).collect();
-            format!("no kernel is named {name:?}; tests/kernels.toml has {}", names.join(", "))
-        })
-    }
-
-    /// The static busybox of the interactive VM.
-    pub(crate) fn busybox(&self, workspace: &Workspace) -> Result<PathBuf> {
-        let Busybox { suite, package, path } = &self.busybox;
-        let parent = workspace.cache().join("busybox");
-        let entry = match find(workspace, suite, |name| name == package) {
-            Ok((suite, package)) => {
-                let name = cache::entry_name(&package.name, &package.version);
+impl Image {
+    /// Makes the newest one that the suite has available, or without a network the newest that is
+    /// cached. Images are cached under `cached_as`, kernels are reported as `name`.
+    pub(crate) fn fetch(
+        &self,
+        workspace: &Workspace,
+        cached_as: &str,
+        name: &str,
+        kfuncs: Kfuncs,
+    ) -> Result<Kernel> {
+        let package = self.pattern().with_context(|| format!("the package of {cached_as}"))?;
+        let parent = workspace.cache().join("kernels").join(cached_as);
+        let entry = match find(workspace, &self.suite, |name| package.is_match(name)) {
+            Ok((suite, image)) => {
+                let release = release_of(&package, &image.name)?;
+                let name = cache::entry_name(&release, &image.version);
                 cache::entry(&parent, &name, |directory| {
-                    let deb = suite.download(&package, directory)?;
-                    let target = directory.join("busybox");
-                    deb::extract(&deb, &[(path.clone(), target.as_path())])?;
-                    deb::remove(&deb)
+                    self.download(&suite, &image, &release, directory)
                 })?
             }
             Err(error) => cache::newest(&parent, error)?,
         };
-        Ok(entry.join("busybox"))
-    }
-}
-
-impl Source {
-    /// Which of the project's guest suites run on this kernel.
-    pub(crate) fn suites(&self, all: &[String]) -> Result<Vec<String>> {
-        if self.guest_suites.iter().any(|name| name == "*") {
-            return Ok(all.to_vec());
-        }
-        if let Some(unknown) = self.guest_suites.iter().find(|name| !all.contains(name)) {
-            bail!(
-                "tests/kernels.toml wants suite {unknown:?}, but tests/vm has {}",
-                all.join(", ")
-            );
-        }
-        Ok(self.guest_suites.clone())
-    }
-
-    /// Makes the newest kernel that the suite has available, or without a network the newest that
-    /// is cached.
-    pub(crate) fn fetch(&self, workspace: &Workspace) -> Result<Kernel> {
-        let image = Regex::new(&format!("^(?:{})$", self.image))
-            .with_context(|| format!("tests/kernels.toml: the image of {}", self.name))?;
-        let parent = workspace.cache().join("kernels").join(&self.name);
-        let entry = match find(workspace, &self.suite, |name| image.is_match(name)) {
-            Ok((suite, package)) => {
-                let release = release_of(&image, &package.name)?;
-                let name = cache::entry_name(&release, &package.version);
-                cache::entry(&parent, &name, |directory| {
-                    self.download(&suite, &package, &release, directory)
-                })?
-            }
-            Err(error) => cache::newest(&parent, error)?,
-        };
-        let name = entry.file_name().unwrap_or_default().to_string_lossy();
-        let (release, _) = name.split_once('_').context("a cached kernel has an odd name")?;
+        let (release, version) =
+            cache::what_and_version(&entry).context("a cached kernel has an odd name")?;
         Ok(Kernel {
-            name: self.name.clone(),
-            release: release.to_owned(),
+            name: name.to_owned(),
+            release,
+            version,
             vmlinuz: entry.join("vmlinuz"),
             modules: self.modules.iter().map(|path| entry.join(file_name(path))).collect(),
-            kfuncs: self.kfuncs,
+            test_modules: Vec::new(),
+            kfuncs,
         })
+    }
+
+    fn pattern(&self) -> Result<Regex> {
+        Regex::new(&format!("^(?:{})$", self.package)).context("understand tests/kernels.toml")
     }
 
     /// Fills a cache entry with the kernel and its modules.
@@ -174,7 +121,7 @@ impl Source {
 }
 
 /// The newest package of a suite whose name is wanted.
-fn find(
+pub(crate) fn find(
     workspace: &Workspace,
     suite: &str,
     is_wanted: impl Fn(&str) -> bool,
@@ -186,10 +133,10 @@ fn find(
     Ok((opened, newest))
 }
 
-/// What the image's pattern has in its group.
-fn release_of(image: &Regex, package: &str) -> Result<String> {
-    let release = image.captures(package).and_then(|captures| captures.get(1));
-    Ok(release.context("tests/kernels.toml: the image needs a group")?.as_str().to_owned())
+/// What the package's pattern has in its group.
+fn release_of(pattern: &Regex, package: &str) -> Result<String> {
+    let release = pattern.captures(package).and_then(|captures| captures.get(1));
+    Ok(release.context("tests/kernels.toml: the package needs a group")?.as_str().to_owned())
 }
 
 fn file_name(path: &str) -> &str {
@@ -199,18 +146,19 @@ fn file_name(path: &str) -> &str {
 #[cfg(test)]
 mod unit_tests {
     use super::*;
+    use crate::table::Table;
 
-    fn table() -> Table {
-        toml::from_str(include_str!("../../kernels.toml")).unwrap()
+    fn pattern(kernel: &str) -> Regex {
+        let table = Table::parse(include_str!("../../kernels.toml")).unwrap();
+        let (_, image) = table.image(table.kernel(kernel).unwrap()).unwrap();
+        image.pattern().unwrap()
     }
 
     #[test]
     fn the_native_kernel_is_no_variant_and_no_debug_package() {
-        let table = table();
-        let image =
-            Regex::new(&format!("^(?:{})$", table.kernel("native").unwrap().image)).unwrap();
+        let package = pattern("native");
         let name = "linux-binary-unsigned-7.3.4+deb13-amd64";
-        assert_eq!(release_of(&image, name).unwrap(), "7.3.4+deb13-amd64");
+        assert_eq!(release_of(&package, name).unwrap(), "7.3.4+deb13-amd64");
         for other in [
             "linux-binary-unsigned-7.3.4+deb13-cloud-amd64",
             "linux-binary-unsigned-7.3.4+deb13-rt-amd64",
@@ -218,34 +166,17 @@ mod unit_tests {
             "linux-binary-unsigned-6.19.10+deb13-amd64",
             "linux-binary-unsigned-7.3.4+deb13-amd64-dbg",
         ] {
-            assert!(!image.is_match(other), "{other}");
+            assert!(!package.is_match(other), "{other}");
         }
     }
 
     #[test]
-    fn the_plain_kernel_is_no_variant_and_no_debug_package() {
-        let table = table();
-        let image = Regex::new(&format!("^(?:{})$", table.kernel("plain").unwrap().image)).unwrap();
+    fn the_older_kernel_is_no_variant_and_no_debug_package() {
+        let package = pattern("fallback");
         let name = "linux-image-6.12.90+deb12.1-amd64-unsigned";
-        assert_eq!(release_of(&image, name).unwrap(), "6.12.90+deb12.1-amd64");
-        assert!(!image.is_match("linux-image-6.12.95+deb12-amd64"));
-        assert!(!image.is_match("linux-image-6.12.95+deb12-amd64-dbg"));
-        assert!(!image.is_match("linux-image-6.12.95+deb12-rt-amd64-unsigned"));
-    }
-
-    #[test]
-    fn a_kernel_runs_the_suites_it_names_or_all() {
-        let all = ["parity".to_owned(), "startup".to_owned()];
-        let table = table();
-        assert_eq!(table.kernel("native").unwrap().suites(&all).unwrap(), all);
-        assert_eq!(table.kernel("plain").unwrap().suites(&all).unwrap(), ["startup"]);
-        let error = table.kernel("plain").unwrap().suites(&["parity".to_owned()]).unwrap_err();
-        assert!(error.to_string().contains("startup"), "{error}");
-    }
-
-    #[test]
-    fn an_unknown_kernel_is_an_error_that_lists_the_known() {
-        let error = table().kernel("nativ").unwrap_err().to_string();
-        assert!(error.contains("native, plain"), "{error}");
+        assert_eq!(release_of(&package, name).unwrap(), "6.12.90+deb12.1-amd64");
+        assert!(!package.is_match("linux-image-6.12.95+deb12-amd64"));
+        assert!(!package.is_match("linux-image-6.12.95+deb12-amd64-dbg"));
+        assert!(!package.is_match("linux-image-6.12.95+deb12-rt-amd64-unsigned"));
     }
 }

@@ -33,9 +33,19 @@ pub(crate) const VM: &[Package] = &[
     Package { name: "qemu-system-x86", reason: "runs the VM" },
 ];
 
+/// To build the kernel module, with the headers of Debian's kernels.
+pub(crate) const MODULE: &[Package] = &[
+    Package { name: "gcc-12", reason: "compiles the kernel module, as it did Debian 12's kernel" },
+    Package { name: "libelf1", reason: "Kbuild's objtool and resolve_btfids are linked with it" },
+    Package { name: "make", reason: "runs Kbuild" },
+    Package { name: "pahole", reason: "writes the module's BTF, by which kfuncs are found" },
+];
+
 /// To check the format of C.
-pub(crate) const FORMAT: &[Package] =
-    &[Package { name: "clang-format", reason: "checks the format of the BPF program" }];
+pub(crate) const FORMAT: &[Package] = &[Package {
+    name: "clang-format",
+    reason: "checks the format of the BPF program and the module",
+}];
 
 /// To check the AIDL.
 pub(crate) const AIDL: &[Package] = &[Package {

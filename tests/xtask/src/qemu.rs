@@ -102,8 +102,7 @@ pub(crate) fn append(kernel: &Kernel, job: &[String], verbose: bool) -> Result<S
     let quiet = if verbose { "" } else { " quiet" };
     let mut line = format!(
         "console=ttyS0{quiet} panic=-1 WAKEUPSTATS_KERNEL={} WAKEUPSTATS_KFUNCS={} --",
-        kernel.name,
-        if kernel.kfuncs { "yes" } else { "no" },
+        kernel.name, kernel.kfuncs,
     );
     for argument in job {
         if argument.contains('"') || argument.contains(char::is_control) {
@@ -121,14 +120,17 @@ pub(crate) fn append(kernel: &Kernel, job: &[String], verbose: bool) -> Result<S
 #[cfg(test)]
 mod unit_tests {
     use super::*;
+    use crate::table::Kfuncs;
 
     fn plan(job: &[&str]) -> Result<String> {
         let kernel = Kernel {
             name: "native".to_owned(),
             release: "7.3.4+deb13-amd64".to_owned(),
+            version: "7.3.4-1~bpo13+1".to_owned(),
             vmlinuz: "vmlinuz".into(),
             modules: Vec::new(),
-            kfuncs: true,
+            test_modules: Vec::new(),
+            kfuncs: Kfuncs::Builtin,
         };
         append(&kernel, &job.iter().map(|word| (*word).to_owned()).collect::<Vec<_>>(), false)
     }
@@ -137,7 +139,7 @@ mod unit_tests {
     fn the_job_follows_the_dashes() {
         assert_eq!(
             plan(&["test", "parity", "two words"]).unwrap(),
-            "console=ttyS0 quiet panic=-1 WAKEUPSTATS_KERNEL=native WAKEUPSTATS_KFUNCS=yes -- \
+            "console=ttyS0 quiet panic=-1 WAKEUPSTATS_KERNEL=native WAKEUPSTATS_KFUNCS=builtin -- \
              test parity \"two words\""
         );
     }

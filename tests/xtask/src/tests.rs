@@ -2,21 +2,22 @@
 //! `cargo xtask test`: the tests on this machine, then the guest suites on each kernel.
 
 use anyhow::{Context as _, Result, bail};
-use init::Verdict;
+use init::{Run, Verdict};
 
 use crate::cli::TestOptions;
 use crate::guest::{self, Programs};
 use crate::host;
 use crate::initramfs::Initramfs;
-use crate::kernel::{Source, Table};
+use crate::kernel::Kernel;
 use crate::packages;
 use crate::progress::say_error;
+use crate::table::{Choice, Table};
 use crate::tally::{Count, Tally};
 use crate::vm::{Vm, show};
 use crate::workspace::Workspace;
 
 /// Seconds for all suites of one kernel.
-const TIME_LIMIT: u64 = 900;
+const TIME_LIMIT: u64 = 1_800;
 
 /// What is said at the end: a line for each place that tests ran in, and whether the harness held.
 #[derive(Default)]
@@ -45,9 +46,13 @@ impl Summary {
 /// Runs what was asked for and sums it up; the last line printed is the sum.
 pub(crate) fn run(options: &TestOptions) -> Result<bool> {
     let workspace = Workspace::load()?;
-    let on_host = !options.vm_only && options.kernel.is_none() && options.suite.is_none();
+    let is_vm_only = options.vm_only
+        || options.kernel.is_some()
+        || options.suite.is_some()
+        || options.backend.is_some();
+    let on_host = !is_vm_only;
     let in_vm = !options.host_only;
-    let lists = [packages::BUILD, packages::VM];
+    let lists = [packages::BUILD, packages::VM, packages::MODULE];
     packages::ensure(if in_vm { &lists } else { &lists[..1] })?;
 
     let mut summary = Summary::default();
@@ -71,62 +76,66 @@ pub(crate) fn run(options: &TestOptions) -> Result<bool> {
 fn run_kernels(workspace: &Workspace, options: &TestOptions, summary: &mut Summary) -> Result<()> {
     let table = Table::load(workspace)?;
     let sources = match &options.kernel {
-        Some(name) => vec![table.kernel(name)?.clone()],
-        None => table.kernels,
+        Some(name) => vec![table.kernel(name)?],
+        None => table.kernels.iter().collect(),
     };
-    let programs = guest::build(workspace)?;
+    let programs = guest::build_for_tests(workspace)?;
     let all: Vec<String> = programs.suites.keys().cloned().collect();
     if let Some(suite) = options.suite.as_ref().filter(|suite| !all.contains(suite)) {
         bail!("no suite is named {suite:?}; tests/vm has {}", all.join(", "));
     }
+    let choice = Choice { suite: options.suite.as_deref(), backend: options.backend };
     let mut ran = false;
-    for source in &sources {
-        let mut suites = source.suites(&all)?;
-        suites.retain(|suite| options.suite.as_ref().is_none_or(|wanted| wanted == suite));
-        if suites.is_empty() {
+    for source in sources {
+        let runs = table.runs(source, &all, choice)?;
+        if runs.is_empty() {
             continue;
         }
         ran = true;
-        match run_kernel(workspace, options, source, &programs, &suites) {
+        let kernel = table.fetch_for_tests(workspace, source);
+        match kernel.and_then(|kernel| run_kernel(workspace, options, &kernel, &programs, &runs)) {
             Ok((place, count)) => summary.add(&place, count),
             Err(error) => summary.add_harness_failure(&source.name, &error),
         }
     }
     if !ran {
-        bail!("none of the chosen suites runs on the chosen kernel; see tests/kernels.toml");
+        bail!(
+            "nothing runs on the chosen kernel with the chosen suite and backend; see \
+             tests/kernels.toml"
+        );
     }
     Ok(())
 }
 
-/// Runs suites on one kernel; returns where they ran and how many tests there were.
+/// Runs what there is to run on one kernel; returns where they ran and how many tests there were.
 fn run_kernel(
     workspace: &Workspace,
     options: &TestOptions,
-    source: &Source,
+    kernel: &Kernel,
     programs: &Programs,
-    suites: &[String],
+    runs: &[Run],
 ) -> Result<(String, Count)> {
-    let kernel = source.fetch(workspace)?;
     let policy = workspace.tests_file("hub.toml");
-    let mut initramfs = Initramfs::new(programs, &kernel, &policy)?;
-    for suite in suites {
-        let path = programs.suites.get(suite).context("a suite was not built")?;
-        initramfs.add_program(&format!("tests/{suite}"), path)?;
+    let mut initramfs = Initramfs::new(programs, kernel, &policy)?;
+    for run in runs {
+        let path = programs.suites.get(run.suite()).context("a suite was not built")?;
+        initramfs.add_program(&format!("tests/{}", run.suite()), path)?;
     }
+    initramfs.add_runs(runs);
     let job = ["test".to_owned()].into_iter().chain(options.filters.iter().cloned()).collect();
-    let mut vm = Vm::prepare(workspace, &kernel, &initramfs, job, options.vm.verbose)?;
+    let mut vm = Vm::prepare(workspace, kernel, &initramfs, job, options.vm.verbose)?;
     vm.time_limit = Some(options.vm.time_limit_or(TIME_LIMIT));
     let mut tally = Tally::default();
     let (verdict, accel) = vm.run(workspace, &mut |bytes| {
         show(bytes);
         tally.feed(bytes);
     })?;
-    let failed_suites = match verdict {
-        Verdict::Fail(names) => u64::try_from(names.len()).context("count failed suites")?,
+    let failed_runs = match verdict {
+        Verdict::Fail(names) => u64::try_from(names.len()).context("count failed runs")?,
         Verdict::Pass | Verdict::Error(_) => 0,
     };
     let place = format!("kernel {} ({}, {accel})", kernel.name, kernel.release);
-    Ok((place, tally.finish(failed_suites)))
+    Ok((place, tally.finish(failed_runs)))
 }
 
 #[cfg(test)]

@@ -9,6 +9,12 @@ parcelable ServiceStatus {
     /** The backend in use. */
     SnapshotBackend backend = SnapshotBackend.NONE;
 
+    /**
+     * CLOCK_MONOTONIC in nanoseconds when it was taken: at the start of the service, or later, when
+     * another one failed, or a better one came.
+     */
+    long backendSinceNs;
+
     /** The backends that come before it, in the order in which they were tried. */
     PassedOverBackend[] passedOver;
 
@@ -21,7 +27,7 @@ parcelable ServiceStatus {
     /** The number of the last snapshot, 0 before the first: that many were read. */
     long sequence;
 
-    /** How often the kernel's list was walked for them, and in vain. */
+    /** How often the kernel's list was walked for them. */
     long walks;
 
     /** CLOCK_MONOTONIC in nanoseconds when the last snapshot was read, 0 before the first. */

@@ -10,6 +10,9 @@ enum SnapshotBackend {
     PINNED = 1,
     /** A BPF program that the service itself loaded. */
     LOAD = 2,
-    /** /sys/class/wakeup. */
+    /**
+     * /sys/class/wakeup: the same, but slower, times in whole milliseconds, and each source as of its
+     * own moment, within walkDurationNs after monotonicNs.
+     */
     SYSFS = 3,
 }

@@ -28,13 +28,19 @@ parcelable WakeupSnapshot {
      */
     int walks;
 
-    /** CLOCK_MONOTONIC in nanoseconds when the walk began: the "now" of all times in the rows. */
+    /**
+     * CLOCK_MONOTONIC in nanoseconds when the walk began: the "now" of all times in the rows, but for
+     * SYSFS, where each is as of its own reading.
+     */
     long monotonicNs;
 
     /** CLOCK_BOOTTIME in nanoseconds at the same moment. */
     long boottimeNs;
 
-    /** How long the walk took, in nanoseconds. The kernel's list was locked for reading so long. */
+    /**
+     * How long the walk took, in nanoseconds. The kernel's list was locked for reading so long, but
+     * not for SYSFS.
+     */
     long walkDurationNs;
 
     /**

@@ -112,7 +112,7 @@ fn checkin_golden_reads_back() {
     assert_eq!(rows, tracker.rows());
     assert_eq!(read_checkin(&text, "h")[0].len(), HEADER.len());
     assert_eq!(read_checkin(&text, "p"), [["pinned", "no map in /sys/fs/bpf,\n\"at all\""]]);
-    let status = ["600003447000", "load", "131072", "\u{1b}[2J", "510000000000"];
+    let status = ["600003447000", "load", "131072", "\u{1b}[2J", "510000000000", "500000000000"];
     assert_eq!(read_checkin(&text, "b"), [status]);
     expect_file!["../../../tests/golden/dump.checkin"].assert_eq(&text);
 }

@@ -20,6 +20,7 @@
 package android.system.wakeupstats;
 parcelable ServiceStatus {
   android.system.wakeupstats.SnapshotBackend backend = android.system.wakeupstats.SnapshotBackend.NONE;
+  long backendSinceNs;
   android.system.wakeupstats.PassedOverBackend[] passedOver;
   @utf8InCpp String kernelRelease;
   long instance;
