@@ -55,9 +55,14 @@ impl Daemon {
         }
     }
 
-    /// Starts the daemon as Android's build has it, as user and group system, with an empty
-    /// capability set and no way to get another.
+    /// Starts the daemon as Android's build has it, without any privilege.
     pub fn start_without_privilege(options: &[&str]) -> Result<Self> {
+        Self::start_as_system(PATH_WITHOUT_LOADER, options)
+    }
+
+    /// Starts this daemon as user and group system, with an empty capability set and no way to get
+    /// another.
+    pub fn start_as_system(path: &str, options: &[&str]) -> Result<Self> {
         let start = || {
             // Of this thread, from which the daemon inherits it.
             set_no_new_privs(true).context("can't set no_new_privs")?;
@@ -65,7 +70,7 @@ impl Daemon {
                 // Those that this kernel does not know are not held either.
                 let _ = remove_capability_from_bounding_set(capability);
             }
-            Self::spawn(quiet(PATH_WITHOUT_LOADER).args(options).uid(SYSTEM).gid(SYSTEM))
+            Self::spawn(quiet(path).args(options).uid(SYSTEM).gid(SYSTEM))
         };
         let started = thread::scope(|scope| scope.spawn(start).join());
         started.map_err(|_| anyhow::anyhow!("the thread that starts the daemon panicked"))?

@@ -8,7 +8,8 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 use rsbinder::Strong;
-use wakeupstats_aidl::{IWakeupStats, SnapshotQuery, Source, rows};
+use wakeupstats_aidl::{IWakeupStats, SnapshotBackend, SnapshotQuery, Source, rows};
+use wakeupstats_vm::backend;
 use wakeupstats_vm::daemon::{self, Daemon};
 use wakeupstats_vm::sources;
 use wakeupstats_vm::sysfs;
@@ -33,8 +34,11 @@ fn main() -> Result<()> {
     quiet.relax_all()?;
     active.activate_all()?;
 
-    println!("Starting wakeupstatsd.");
-    let _daemon = Daemon::start()?;
+    println!(
+        "Pinning the BPF program. Starting wakeupstatsd as user system, without capabilities."
+    );
+    backend::load_and_pin()?;
+    let _daemon = Daemon::start_as_system(daemon::PATH, &[])?;
 
     println!("\n# rsb_service dump wakeupstats");
     let dump = daemon::dump(&[])?;
@@ -48,8 +52,10 @@ fn main() -> Result<()> {
     side_by_side(&by_service, &by_sysfs)?;
 
     let (sysfs_ms, service_ms) = medians(&service)?;
+    let backend = service.getStatus()?.backend;
+    ensure!(backend == SnapshotBackend::PINNED, "the service reads by another backend");
     println!(
-        "demo: {} sources, backend load, sysfs {sysfs_ms:.2} ms, wakeupstats {service_ms:.2} ms, \
+        "demo: {} sources, backend pinned, sysfs {sysfs_ms:.2} ms, wakeupstats {service_ms:.2} ms, \
          {:.0} times faster",
         by_service.len(),
         sysfs_ms / service_ms
