@@ -26,7 +26,7 @@ pub type Failure = Box<dyn StdError + Send + Sync>;
 /// A backend that is open.
 pub trait TakeSnapshot: fmt::Debug + Send {
     /// Reads the kernel's wakeup sources now.
-    fn snapshot(&mut self) -> Result<Snapshot, Failure>;
+    fn snapshot(&mut self) -> Result<&Snapshot, Failure>;
 
     /// Kernel memory of the map that the program writes to, in bytes.
     fn room_bytes(&self) -> u64;
@@ -103,18 +103,19 @@ impl Backends {
     }
 
     /// Reads the kernel's wakeup sources with the best backend that works.
-    pub fn snapshot(&mut self) -> Result<Snapshot, NoneWorks> {
-        let mut found = self.try_all();
+    /// Shows it to `take`.
+    pub fn snapshot(&mut self, mut take: impl FnMut(&Snapshot)) -> Result<(), NoneWorks> {
+        let mut found = self.try_all(&mut take);
         if found.is_none() {
             // Nothing is left to wait for.
             for candidate in &mut self.candidates {
                 candidate.state = State::Closed;
             }
-            found = self.try_all();
+            found = self.try_all(&mut take);
         }
-        let (index, snapshot) = found.ok_or_else(|| none_works(&self.candidates))?;
-        self.settle(index, snapshot.walk.backend);
-        Ok(snapshot)
+        let (index, backend) = found.ok_or_else(|| none_works(&self.candidates))?;
+        self.settle(index, backend);
+        Ok(())
     }
 
     /// The one that gave the last snapshot, or that was chosen.
@@ -140,9 +141,13 @@ impl Backends {
         }
     }
 
-    fn try_all(&mut self) -> Option<(usize, Snapshot)> {
+    /// Says which gave the snapshot.
+    fn try_all(&mut self, take: &mut dyn FnMut(&Snapshot)) -> Option<(usize, Backend)> {
         let mut candidates = self.candidates.iter_mut().enumerate();
-        candidates.find_map(|(index, candidate)| Some((index, candidate.snapshot()?)))
+        let (index, candidate) = candidates.find_map(|(index, candidate)| {
+            candidate.snapshot(take).then_some((index, candidate))
+        })?;
+        Some((index, candidate.backend()))
     }
 
     /// Notes which backend gave a snapshot, and makes it known if it is another than before.
@@ -188,20 +193,22 @@ impl Candidate {
         self.opener.backend()
     }
 
-    /// A snapshot, unless the backend does not work. One that was open and fails is opened anew
-    /// once: what it had may be gone, and something else be in its place.
-    fn snapshot(&mut self) -> Option<Snapshot> {
+    /// Shows a snapshot to `take`, unless the backend does not work. One that was open and fails is
+    /// opened anew once: what it had may be gone, and something else be in its place.
+    fn snapshot(&mut self, take: &mut dyn FnMut(&Snapshot)) -> bool {
         let mut may_reopen = matches!(self.state, State::Opened(_));
         loop {
-            match self.opened()?.snapshot() {
+            let Some(opened) = self.opened() else { return false };
+            match opened.snapshot() {
                 Ok(snapshot) => {
+                    take(snapshot);
                     self.has_worked = true;
-                    return Some(snapshot);
+                    return true;
                 }
                 Err(error) => self.fail(&*error),
             }
             if !may_reopen {
-                return None;
+                return false;
             }
             self.state = State::Closed;
             may_reopen = false;

@@ -65,7 +65,7 @@ pub struct Snapshot {
 }
 
 /// One wakeup source. Values are those of `/sys/class/wakeup/wakeupN`, but in nanoseconds.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Source {
     /// N of `wakeupN`. The kernel gives it to another source after this one is gone.
     pub id: u32,

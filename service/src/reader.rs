@@ -101,17 +101,15 @@ impl State {
     }
 
     fn walk(&mut self) -> Result<(), NoneWorks> {
-        match self.backends.snapshot() {
-            Ok(snapshot) => {
-                self.walks += u64::from(snapshot.walk.walks);
-                self.tracker.update(snapshot);
-                Ok(())
-            }
-            Err(error) => {
-                let message = crate::chain(&error);
-                self.last_error = Some(PastError { message, monotonic_ns: monotonic_ns() });
-                Err(error)
-            }
+        let State { backends, tracker, walks, last_error } = self;
+        let read = backends.snapshot(|snapshot| {
+            *walks += u64::from(snapshot.walk.walks);
+            tracker.update(snapshot);
+        });
+        if let Err(error) = &read {
+            let message = crate::chain(error);
+            *last_error = Some(PastError { message, monotonic_ns: monotonic_ns() });
         }
+        read
     }
 }

@@ -21,31 +21,80 @@ pub struct Malformed {
     used: usize,
 }
 
+/// A list of sources that is filled anew, over what it held before: where most sources and their
+/// names are the same again, nothing is allocated.
+#[derive(Debug)]
+pub struct Refill<'a> {
+    sources: &'a mut Vec<Source>,
+    filled: usize,
+}
+
+impl<'a> Refill<'a> {
+    /// Begins at the first source.
+    pub fn new(sources: &'a mut Vec<Source>) -> Self {
+        Refill { sources, filled: 0 }
+    }
+
+    /// The next source, to be written over.
+    fn next(&mut self) -> Option<&mut Source> {
+        if self.filled == self.sources.len() {
+            self.sources.push(Source::default());
+        }
+        self.filled += 1;
+        self.sources.get_mut(self.filled - 1)
+    }
+
+    /// Ends the list here.
+    pub fn finish(self) {
+        self.sources.truncate(self.filled);
+    }
+}
+
 /// Appends the sources in `chunk` to `sources`. `now_ns` is CLOCK_MONOTONIC as their walk began.
-pub fn decode(chunk: &ws_chunk, now_ns: i64, sources: &mut Vec<Source>) -> Result<(), Malformed> {
+pub fn decode(chunk: &ws_chunk, now_ns: i64, sources: &mut Refill<'_>) -> Result<(), Malformed> {
     let used = chunk.used as usize;
     let mut rest = chunk.bytes.get(..used).ok_or(Malformed { offset: 0, used })?;
     for _ in 0..chunk.records {
         let malformed = Malformed { offset: used - rest.len(), used };
-        let (source, after) = parse(rest, now_ns).ok_or(malformed)?;
-        sources.push(source);
+        let Parsed { record, name, device, after } = parse(rest).ok_or(malformed)?;
+        if let Some(source) = sources.next() {
+            set_text(&mut source.name, name);
+            set_text(&mut source.device, device);
+            set_values(source, &record, now_ns);
+        }
         rest = after;
     }
     if rest.is_empty() { Ok(()) } else { Err(Malformed { offset: used - rest.len(), used }) }
 }
 
+/// A record, and the bytes after it.
+struct Parsed<'a> {
+    record: ws_record,
+    name: &'a [u8],
+    device: &'a [u8],
+    after: &'a [u8],
+}
+
 /// Splits the first record off `bytes`.
-fn parse(bytes: &[u8], now_ns: i64) -> Option<(Source, &[u8])> {
+fn parse(bytes: &[u8]) -> Option<Parsed<'_>> {
     let (record, _) = ws_record::read_from_prefix(bytes).ok()?;
     let (whole, after) = bytes.split_at_checked(record.size.into())?;
     let strings = whole.get(size_of::<ws_record>()..)?;
     let (name, strings) = strings.split_at_checked(record.name_len.into())?;
     let device = strings.get(..record.device_len.into())?;
-    Some((source(&record, name, device, now_ns), after))
+    Some(Parsed { record, name, device, after })
 }
 
-/// The values of one source at `now_ns`.
-fn source(record: &ws_record, name: &[u8], device: &[u8], now_ns: i64) -> Source {
+/// Writes a name, unless it is the same.
+fn set_text(text: &mut String, bytes: &[u8]) {
+    if text.as_bytes() != bytes {
+        text.clear();
+        text.push_str(&String::from_utf8_lossy(bytes));
+    }
+}
+
+/// Writes all but the names of a source, as they are at `now_ns`.
+fn set_values(source: &mut Source, record: &ws_record, now_ns: i64) {
     let flag = |bit: u32| u32::from(record.flags) & bit != 0;
     let active = flag(WS_ACTIVE);
     let consistent = !flag(WS_INCONSISTENT);
@@ -55,24 +104,20 @@ fn source(record: &ws_record, name: &[u8], device: &[u8], now_ns: i64) -> Source
     let active_time_ns = if active { since(record.last_time) } else { 0 };
     let preventing = active && flag(WS_AUTOSLEEP);
     let preventing_ns = if preventing { since(record.start_prevent_time) } else { 0 };
-    Source {
-        id: record.id,
-        name: String::from_utf8_lossy(name).into_owned(),
-        name_truncated: flag(WS_NAME_CUT),
-        device: String::from_utf8_lossy(device).into_owned(),
-        active,
-        consistent,
-        active_count: record.active_count,
-        event_count: record.event_count,
-        wakeup_count: record.wakeup_count,
-        expire_count: record.expire_count,
-        relax_count: record.relax_count,
-        active_time_ns,
-        total_time_ns: record.total_time.saturating_add(active_time_ns),
-        max_time_ns: record.max_time.max(active_time_ns),
-        last_change_ns: record.last_time,
-        prevent_suspend_time_ns: record.prevent_sleep_time.saturating_add(preventing_ns),
-    }
+    source.id = record.id;
+    source.name_truncated = flag(WS_NAME_CUT);
+    source.active = active;
+    source.consistent = consistent;
+    source.active_count = record.active_count;
+    source.event_count = record.event_count;
+    source.wakeup_count = record.wakeup_count;
+    source.expire_count = record.expire_count;
+    source.relax_count = record.relax_count;
+    source.active_time_ns = active_time_ns;
+    source.total_time_ns = record.total_time.saturating_add(active_time_ns);
+    source.max_time_ns = record.max_time.max(active_time_ns);
+    source.last_change_ns = record.last_time;
+    source.prevent_suspend_time_ns = record.prevent_sleep_time.saturating_add(preventing_ns);
 }
 
 #[cfg(test)]
@@ -133,9 +178,15 @@ mod tests {
     }
 
     fn decoded(records: &[(ws_record, &[u8], &[u8])]) -> Vec<Source> {
-        let mut sources = Vec::new();
-        decode(&chunk(records), NOW, &mut sources).unwrap();
-        sources
+        decoded_over(records, Vec::new())
+    }
+
+    /// The same, over other sources.
+    fn decoded_over(records: &[(ws_record, &[u8], &[u8])], mut old: Vec<Source>) -> Vec<Source> {
+        let mut refill = Refill::new(&mut old);
+        decode(&chunk(records), NOW, &mut refill).unwrap();
+        refill.finish();
+        old
     }
 
     fn one(record: ws_record) -> Source {
@@ -250,6 +301,21 @@ mod tests {
     }
 
     #[test]
+    fn nothing_is_left_of_what_was_there_before() {
+        let records: [(ws_record, &[u8], &[u8]); 3] = [
+            (active_record(), b"longer than the other name", b"device"),
+            (ws_record::default(), b"s", b""),
+            (ws_record { flags: WS_NAME_CUT as u16, ..active_record() }, b"\xff", b"rtc0"),
+        ];
+        let fresh = decoded(&records);
+        let backwards = decoded(&[records[2], records[1], records[0], records[0]]);
+
+        assert_eq!(decoded_over(&records, backwards), fresh);
+        assert_eq!(decoded_over(&records[..1], fresh.clone()), fresh[..1]);
+        assert_eq!(decoded_over(&[], fresh), []);
+    }
+
+    #[test]
     fn empty_chunk_has_no_sources() {
         assert_eq!(decoded(&[]), []);
     }
@@ -271,7 +337,9 @@ mod tests {
         for (what, spoil) in spoilt {
             let mut chunk = good();
             spoil(&mut chunk);
-            assert!(decode(&chunk, NOW, &mut Vec::new()).is_err(), "{what} ({record_len} bytes)");
+            let mut sources = Vec::new();
+            let result = decode(&chunk, NOW, &mut Refill::new(&mut sources));
+            assert!(result.is_err(), "{what} ({record_len} bytes)");
         }
     }
 }

@@ -83,6 +83,7 @@ pub struct Sysfs {
     highest_id: u32,
     left_out: Warning,
     incomplete: Warning,
+    last: Option<Snapshot>,
 }
 
 /// A node as it was listed, in the order in which nodes are made.
@@ -140,7 +141,7 @@ impl Open for Opener {
 }
 
 impl TakeSnapshot for Sysfs {
-    fn snapshot(&mut self) -> Result<Snapshot, Failure> {
+    fn snapshot(&mut self) -> Result<&Snapshot, Failure> {
         Ok(self.snapshot()?)
     }
 
@@ -163,11 +164,12 @@ impl Sysfs {
             highest_id: 0,
             left_out: Warning::new("wakeup sources left out of snapshots"),
             incomplete: Warning::new("wakeup sources with values missing"),
+            last: None,
         })
     }
 
     /// Reads the wakeup sources now.
-    pub fn snapshot(&mut self) -> Result<Snapshot, Error> {
+    pub fn snapshot(&mut self) -> Result<&Snapshot, Error> {
         let monotonic_ns = clock::monotonic_ns();
         let boottime_ns = clock::boottime_ns();
         let nodes = self.list().map_err(|error| Error::List(error.into()))?;
@@ -199,7 +201,7 @@ impl Sysfs {
             total: u32::try_from(sources.len() + left_out.len()).unwrap_or(u32::MAX),
             complete: left_out.is_empty(),
         };
-        Ok(Snapshot { walk, sources })
+        Ok(self.last.insert(Snapshot { walk, sources }))
     }
 
     /// The nodes that are there, the youngest first.

@@ -34,10 +34,21 @@ pub struct Row {
 
 impl Row {
     /// Takes in the next values of the source, as of snapshot `sequence`.
-    fn update(&mut self, source: Source, sequence: i64) {
-        let source = never_backwards(&self.source, source);
-        if source != self.source {
-            self.source = source;
+    fn update(&mut self, new: &Source, sequence: i64) {
+        let old = &mut self.source;
+        let changed = set(&mut old.active, new.active)
+            | set(&mut old.consistent, new.consistent)
+            | set(&mut old.active_time_ns, new.active_time_ns)
+            | raise(&mut old.active_count, new.active_count)
+            | raise(&mut old.event_count, new.event_count)
+            | raise(&mut old.wakeup_count, new.wakeup_count)
+            | raise(&mut old.expire_count, new.expire_count)
+            | raise(&mut old.relax_count, new.relax_count)
+            | raise(&mut old.total_time_ns, new.total_time_ns)
+            | raise(&mut old.max_time_ns, new.max_time_ns)
+            | raise(&mut old.prevent_suspend_time_ns, new.prevent_suspend_time_ns)
+            | raise(&mut old.last_change_ns, new.last_change_ns);
+        if changed {
             self.changed = sequence;
         }
     }
@@ -119,7 +130,7 @@ impl Tracker {
     }
 
     /// Takes in the next snapshot.
-    pub fn update(&mut self, snapshot: Snapshot) {
+    pub fn update(&mut self, snapshot: &Snapshot) {
         self.sequence += 1;
         let former = self.walk.replace(snapshot.walk);
         if former.is_some_and(|walk| walk.backend == snapshot.walk.backend) {
@@ -133,7 +144,7 @@ impl Tracker {
             && self.rows.iter().zip(&snapshot.sources).all(|(row, new)| self.is_same(row, new));
         if same_list {
             // Usually nobody came and nobody went.
-            for (row, source) in self.rows.iter_mut().zip(snapshot.sources) {
+            for (row, source) in self.rows.iter_mut().zip(&snapshot.sources) {
                 row.update(source, self.sequence);
             }
             self.in_list_order = snapshot.walk.walks == 1;
@@ -143,7 +154,7 @@ impl Tracker {
     }
 
     /// Finds out who came and who went.
-    fn match_up(&mut self, Snapshot { walk, sources }: Snapshot) {
+    fn match_up(&mut self, Snapshot { walk, sources }: &Snapshot) {
         // Sources keep their order on the kernel's list, and new ones come to its front. So where
         // both orders are the list's, one that overtook another is a new one with a used id.
         let in_list_order = walk.walks == 1;
@@ -156,11 +167,11 @@ impl Tracker {
             .map(|(age, row)| (row.source.id, (age, row)))
             .collect();
         let mut oldest_allowed = 0;
-        for source in sources.into_iter().rev() {
+        for source in sources.iter().rev() {
             let former = old.remove(&source.id);
             let row = match former {
                 Some((age, mut row))
-                    if self.is_same(&row, &source) && (age >= oldest_allowed || !ordered) =>
+                    if self.is_same(&row, source) && (age >= oldest_allowed || !ordered) =>
                 {
                     oldest_allowed = age;
                     row.update(source, self.sequence);
@@ -171,7 +182,7 @@ impl Tracker {
                         self.forget(row.handle);
                     }
                     self.last_handle += 1;
-                    Row { handle: self.last_handle, changed: self.sequence, source }
+                    Row { handle: self.last_handle, changed: self.sequence, source: source.clone() }
                 }
             };
             self.rows.push(row);
@@ -229,18 +240,18 @@ fn times(source: &Source) -> [i64; 3] {
     [source.total_time_ns, source.max_time_ns, source.prevent_suspend_time_ns]
 }
 
-/// The new values, but of those that only rise none below the old.
-fn never_backwards(old: &Source, new: Source) -> Source {
-    Source {
-        active_count: new.active_count.max(old.active_count),
-        event_count: new.event_count.max(old.event_count),
-        wakeup_count: new.wakeup_count.max(old.wakeup_count),
-        expire_count: new.expire_count.max(old.expire_count),
-        relax_count: new.relax_count.max(old.relax_count),
-        total_time_ns: new.total_time_ns.max(old.total_time_ns),
-        max_time_ns: new.max_time_ns.max(old.max_time_ns),
-        prevent_suspend_time_ns: new.prevent_suspend_time_ns.max(old.prevent_suspend_time_ns),
-        last_change_ns: new.last_change_ns.max(old.last_change_ns),
-        ..new
+/// Takes in a value. Says whether it is another.
+fn set<T: PartialEq>(old: &mut T, new: T) -> bool {
+    let is_other = *old != new;
+    *old = new;
+    is_other
+}
+
+/// Takes in a value that only rises, unless it fell. Says whether it rose.
+fn raise<T: PartialOrd>(old: &mut T, new: T) -> bool {
+    let rose = *old < new;
+    if rose {
+        *old = new;
     }
+    rose
 }

@@ -16,7 +16,7 @@ use thiserror::Error;
 use crate::backends::{Failure, TakeSnapshot};
 use crate::layout::{WS_LAYOUT_VERSION, ws_args, ws_chunk};
 use crate::model::{Backend, Snapshot, Walk};
-use crate::records::{self, Malformed};
+use crate::records::{self, Malformed, Refill};
 
 /// An attempt to grow that failed is not repeated for so many snapshots: it costs milliseconds.
 const PATIENCE: u32 = 100;
@@ -89,12 +89,15 @@ pub struct Walker<P> {
     limits: Limits,
     /// How many snapshots that are short of room go by before the next attempt to grow.
     patience: u32,
+    /// The last one, over which the next is written.
+    snapshot: Snapshot,
 }
 
 impl<P: Program> Walker<P> {
     /// A reader of snapshots that stays within `limits`.
     pub fn new(program: P, limits: Limits) -> Self {
-        Walker { program, limits, patience: 0 }
+        let snapshot = Snapshot { walk: begin::<P>(&ws_args::default()), sources: Vec::new() };
+        Walker { program, limits, patience: 0, snapshot }
     }
 
     /// How many chunks the map has.
@@ -103,7 +106,7 @@ impl<P: Program> Walker<P> {
     }
 
     /// Reads the kernel's wakeup sources now.
-    pub fn snapshot(&mut self) -> Result<Snapshot, Error> {
+    pub fn snapshot(&mut self) -> Result<&Snapshot, Error> {
         let mut args = self.run(ALL_IDS)?;
         while !has_all(&args) && self.grow(&args) {
             args = self.run(ALL_IDS)?;
@@ -111,47 +114,53 @@ impl<P: Program> Walker<P> {
         if !has_all(&args) {
             return self.snapshot_by_ids(args.copied);
         }
-        let mut snapshot = begin::<P>(&args);
-        self.append(&args, &mut snapshot)?;
-        snapshot.walk.complete = args.flags == 0;
-        Ok(snapshot)
+        self.snapshot.walk = Walk { complete: args.flags == 0, ..begin::<P>(&args) };
+        let mut sources = Refill::new(&mut self.snapshot.sources);
+        append(&self.program, &args, &mut sources)?;
+        sources.finish();
+        Ok(&self.snapshot)
     }
 
     /// Reads the list in several walks, of as many ids each as there was room for in the first,
     /// which returned `width` sources: ids are dense, as the kernel always gives out the lowest
     /// one that is free.
-    fn snapshot_by_ids(&mut self, width: u32) -> Result<Snapshot, Error> {
+    fn snapshot_by_ids(&mut self, width: u32) -> Result<&Snapshot, Error> {
+        let Walker { program, snapshot, .. } = self;
+        let mut sources = Refill::new(&mut snapshot.sources);
         let mut width = width.max(1);
         let mut first = 0;
-        let mut merged: Option<Snapshot> = None;
+        let mut merged: Option<Walk> = None;
         for _ in 0..self.limits.max_walks {
             let last = u32::saturating_add(first, width - 1);
-            let args = self.run(first..=last)?;
+            let args = program.run(first..=last).map_err(Error::Run)?;
             if !has_all(&args) && width > 1 {
                 width = width.div_ceil(2);
                 continue;
             }
-            let snapshot = match &mut merged {
-                Some(snapshot) => {
-                    snapshot.walk.walks += 1;
-                    snapshot.walk.duration_ns =
-                        snapshot.walk.duration_ns.saturating_add(args.duration_ns.cast_signed());
-                    snapshot
+            let walk = match &mut merged {
+                Some(walk) => {
+                    walk.walks += 1;
+                    walk.duration_ns =
+                        walk.duration_ns.saturating_add(args.duration_ns.cast_signed());
+                    walk
                 }
                 None => merged.insert(begin::<P>(&args)),
             };
-            self.append(&args, snapshot)?;
-            snapshot.walk.total = args.total;
+            append(program, &args, &mut sources)?;
+            walk.total = args.total;
             if args.flags != 0 || !has_all(&args) {
                 break;
             }
             if last >= args.max_id {
-                snapshot.walk.complete = true;
+                walk.complete = true;
                 break;
             }
             first = last + 1;
         }
-        merged.ok_or_else(|| Error::Run(io::Error::other("no walk was allowed")))
+        sources.finish();
+        snapshot.walk =
+            merged.ok_or_else(|| Error::Run(io::Error::other("no walk was allowed")))?;
+        Ok(snapshot)
     }
 
     fn run(&mut self, ids: RangeInclusive<u32>) -> Result<ws_args, Error> {
@@ -185,20 +194,18 @@ impl<P: Program> Walker<P> {
             }
         }
     }
+}
 
-    /// Decodes what a run copied.
-    fn append(&self, args: &ws_args, snapshot: &mut Snapshot) -> Result<(), Error> {
-        let chunks = self.program.chunks(args.chunks).map_err(Error::Records)?;
-        snapshot.sources.reserve(args.copied as usize);
-        for chunk in chunks {
-            records::decode(chunk, args.monotonic_ns.cast_signed(), &mut snapshot.sources)?;
-        }
-        Ok(())
+/// Decodes what a run copied.
+fn append<P: Program>(program: &P, args: &ws_args, sources: &mut Refill<'_>) -> Result<(), Error> {
+    for chunk in program.chunks(args.chunks).map_err(Error::Records)? {
+        records::decode(chunk, args.monotonic_ns.cast_signed(), sources)?;
     }
+    Ok(())
 }
 
 impl<P: Program + fmt::Debug + Send> TakeSnapshot for Walker<P> {
-    fn snapshot(&mut self) -> Result<Snapshot, Failure> {
+    fn snapshot(&mut self) -> Result<&Snapshot, Failure> {
         Ok(self.snapshot()?)
     }
 
@@ -212,9 +219,9 @@ fn has_all(args: &ws_args) -> bool {
     args.copied == args.matched
 }
 
-/// A snapshot of one walk, as yet without sources and not complete.
-fn begin<P: Program>(args: &ws_args) -> Snapshot {
-    let walk = Walk {
+/// One walk, as yet not complete.
+fn begin<P: Program>(args: &ws_args) -> Walk {
+    Walk {
         backend: P::BACKEND,
         walks: 1,
         monotonic_ns: args.monotonic_ns.cast_signed(),
@@ -222,8 +229,7 @@ fn begin<P: Program>(args: &ws_args) -> Snapshot {
         duration_ns: args.duration_ns.cast_signed(),
         total: args.total,
         complete: false,
-    };
-    Snapshot { walk, sources: Vec::new() }
+    }
 }
 
 #[cfg(test)]
@@ -321,7 +327,7 @@ mod tests {
     fn what_fits_takes_one_walk_in_the_kernels_order() {
         let mut walker = Walker::new(kernel([7, 1, 4], 1), Limits::default());
 
-        let snapshot = walker.snapshot().unwrap();
+        let snapshot = walker.snapshot().unwrap().clone();
 
         let order: Vec<u32> = snapshot.sources.iter().map(|source| source.id).collect();
         assert_eq!(order, [7, 1, 4]);
@@ -338,8 +344,8 @@ mod tests {
         let mut bounded =
             Walker::new(kernel(0..100, 1), Limits { max_chunks: 3, ..Limits::default() });
 
-        let grown = walker.snapshot().unwrap();
-        let split = bounded.snapshot().unwrap();
+        let grown = walker.snapshot().unwrap().clone();
+        let split = bounded.snapshot().unwrap().clone();
 
         assert_eq!((ids(&grown).len(), grown.walk.walks), (100, 1));
         assert_eq!((ids(&split).len(), split.walk.complete), (100, true));
@@ -352,13 +358,13 @@ mod tests {
         let mut walker =
             Walker::new(Kernel { grows: false, ..kernel(0..50, 2) }, Limits::default());
 
-        let first = walker.snapshot().unwrap();
-        let second = walker.snapshot().unwrap();
+        let first = walker.snapshot().unwrap().clone();
+        let second = walker.snapshot().unwrap().clone();
 
         assert_eq!((ids(&first).len(), ids(&second).len()), (50, 50));
         assert_eq!(walker.program.attempts_to_grow, 1);
         walker.program.grows = true;
-        let later = (0..PATIENCE).map(|_| walker.snapshot().unwrap()).last().unwrap();
+        let later = (0..PATIENCE).map(|_| walker.snapshot().unwrap().clone()).last().unwrap();
         assert_eq!((later.walk.walks, walker.program.attempts_to_grow), (1, 2));
     }
 
@@ -372,7 +378,7 @@ mod tests {
         let kernel = Kernel { grows: false, churn, ..kernel((0..40).rev(), 1) };
         let mut walker = Walker::new(kernel, Limits::default());
 
-        let snapshot = walker.snapshot().unwrap();
+        let snapshot = walker.snapshot().unwrap().clone();
 
         let even: BTreeSet<u32> = (0..40).step_by(2).collect();
         assert!(ids(&snapshot).is_superset(&even));
@@ -393,7 +399,7 @@ mod tests {
         let kernel = Kernel { grows: false, churn, ..kernel(sparse, 1) };
         let mut walker = Walker::new(kernel, Limits::default());
 
-        let snapshot = walker.snapshot().unwrap();
+        let snapshot = walker.snapshot().unwrap().clone();
 
         let expected: BTreeSet<u32> = (0..8).chain(sparse).collect();
         assert_eq!((ids(&snapshot), snapshot.walk.total), (expected, 13));
@@ -404,7 +410,7 @@ mod tests {
         let limits = Limits { max_chunks: 1, max_walks: 3 };
         let mut walker = Walker::new(kernel(0..100, 1), limits);
 
-        let snapshot = walker.snapshot().unwrap();
+        let snapshot = walker.snapshot().unwrap().clone();
 
         assert_eq!(
             (ids(&snapshot).len(), snapshot.walk.total, snapshot.walk.complete),

@@ -260,7 +260,7 @@ proptest! {
             if let Event::Ask(client) = *event {
                 let snapshot = kernel.snapshot();
                 let complete = snapshot.walk.complete;
-                tracker.update(snapshot);
+                tracker.update(&snapshot);
                 clients[client].ask(&tracker);
 
                 let handles: BTreeSet<i64> = tracker.rows().iter().map(|row| row.handle).collect();
@@ -289,11 +289,11 @@ fn handles(tracker: &Tracker) -> Vec<i64> {
 #[test]
 fn used_id_is_another_source_if_it_overtook_an_older_one() {
     let mut tracker = Tracker::new(INSTANCE);
-    tracker.update(complete(vec![source(1, "same"), source(0, "same")]));
+    tracker.update(&complete(vec![source(1, "same"), source(0, "same")]));
     assert_eq!(handles(&tracker), [2, 1]);
 
     // Source 0 went and came again: it is on the list before source 1 now, which it was behind.
-    tracker.update(complete(vec![source(0, "same"), source(1, "same")]));
+    tracker.update(&complete(vec![source(0, "same"), source(1, "same")]));
 
     assert_eq!(handles(&tracker), [3, 2]);
     assert_eq!(tracker.gone_since(1).collect::<Vec<_>>(), [1]);
@@ -306,9 +306,9 @@ fn used_id_is_another_source_if_a_count_went_back_or_the_name_is_another() {
         [Source { event_count: 4, ..used.clone() }, Source { name: "x".into(), ..used.clone() }]
     {
         let mut tracker = Tracker::new(INSTANCE);
-        tracker.update(complete(vec![used.clone()]));
+        tracker.update(&complete(vec![used.clone()]));
 
-        tracker.update(complete(vec![newer]));
+        tracker.update(&complete(vec![newer]));
 
         assert_eq!(handles(&tracker), [2]);
         assert_eq!(tracker.gone_since(1).collect::<Vec<_>>(), [1]);
@@ -318,8 +318,8 @@ fn used_id_is_another_source_if_a_count_went_back_or_the_name_is_another() {
 #[test]
 fn sequences_that_say_nothing_get_a_full_answer() {
     let mut tracker = Tracker::new(INSTANCE);
-    tracker.update(complete(vec![source(0, "s")]));
-    tracker.update(complete(vec![source(0, "s")]));
+    tracker.update(&complete(vec![source(0, "s")]));
+    tracker.update(&complete(vec![source(0, "s")]));
     let incremental = |instance, sequence| {
         Query::default().since(Since { instance, sequence }).answer(&tracker).incremental
     };
@@ -336,9 +336,9 @@ fn what_is_forgotten_gets_a_full_answer_and_memory_is_bounded() {
     /// A little more than the log of what is gone has place for.
     const GONE: u32 = 5_000;
     let mut tracker = Tracker::new(INSTANCE);
-    tracker.update(complete((0..GONE).map(|id| source(id, "s")).collect()));
-    tracker.update(complete(vec![]));
-    tracker.update(complete(vec![]));
+    tracker.update(&complete((0..GONE).map(|id| source(id, "s")).collect()));
+    tracker.update(&complete(vec![]));
+    tracker.update(&complete(vec![]));
     let answer = |sequence| {
         let answer =
             Query::default().since(Since { instance: INSTANCE, sequence }).answer(&tracker);
@@ -353,11 +353,11 @@ fn what_is_forgotten_gets_a_full_answer_and_memory_is_bounded() {
 #[test]
 fn incomplete_snapshot_takes_nothing_away() {
     let mut tracker = Tracker::new(INSTANCE);
-    tracker.update(complete(vec![source(1, "a"), source(0, "b")]));
+    tracker.update(&complete(vec![source(1, "a"), source(0, "b")]));
     let mut snapshot = complete(vec![source(1, "a")]);
     snapshot.walk.complete = false;
 
-    tracker.update(snapshot);
+    tracker.update(&snapshot);
 
     assert_eq!(handles(&tracker), [2, 1]);
 }
@@ -370,10 +370,10 @@ fn torn_row_is_the_same_source_and_takes_nothing_back() {
     let mut tracker = Tracker::new(INSTANCE);
     let mut snapshot = complete(vec![source(0, "s")]);
     snapshot.sources = vec![active];
-    tracker.update(snapshot.clone());
+    tracker.update(&snapshot);
     snapshot.sources = vec![torn];
 
-    tracker.update(snapshot);
+    tracker.update(&snapshot);
 
     let row = &tracker.rows()[0];
     assert_eq!((row.handle, row.source.total_time_ns), (1, 90_000_000));
@@ -390,17 +390,17 @@ fn order_proves_nothing_where_it_was_not_the_lists() {
 
     for between in [by_ids, incomplete] {
         let mut tracker = Tracker::new(INSTANCE);
-        tracker.update(complete(sources()));
-        tracker.update(between);
+        tracker.update(&complete(sources()));
+        tracker.update(&between);
 
-        tracker.update(complete(sources()));
+        tracker.update(&complete(sources()));
 
         assert_eq!(handles(&tracker), [3, 2, 1]);
         assert_eq!(tracker.gone_since(0).count(), 0);
 
         // From then on it proves something again: source 0 went and came again.
-        tracker.update(complete(sources()));
-        tracker.update(complete(vec![source(0, "s"), source(2, "s"), source(1, "s")]));
+        tracker.update(&complete(sources()));
+        tracker.update(&complete(vec![source(0, "s"), source(2, "s"), source(1, "s")]));
         assert_eq!(handles(&tracker), [4, 3, 2]);
     }
 }
@@ -411,12 +411,12 @@ fn order_proves_something_again_once_the_list_was_seen_whole() {
     let mut incomplete = complete(vec![source(1, "s")]);
     incomplete.walk.complete = false;
     let mut tracker = Tracker::new(INSTANCE);
-    tracker.update(complete(both()));
-    tracker.update(incomplete);
-    tracker.update(complete(both()));
+    tracker.update(&complete(both()));
+    tracker.update(&incomplete);
+    tracker.update(&complete(both()));
     assert_eq!(handles(&tracker), [2, 1]);
 
-    tracker.update(complete(vec![source(0, "s"), source(1, "s")]));
+    tracker.update(&complete(vec![source(0, "s"), source(1, "s")]));
 
     assert_eq!(handles(&tracker), [3, 2]);
 }
@@ -443,16 +443,16 @@ fn sources_stay_the_same_when_another_backend_reads_them() {
         Snapshot { walk: Walk { backend, ..snapshot.walk }, ..snapshot }
     };
     let mut tracker = Tracker::new(1);
-    tracker.update(complete(by_bpf.clone()));
+    tracker.update(&complete(by_bpf.clone()));
 
-    tracker.update(with(Backend::Sysfs, by_sysfs.clone()));
+    tracker.update(&with(Backend::Sysfs, by_sysfs.clone()));
 
     assert_eq!(handles(&tracker), [2, 1, 3], "each has its own, in another order");
     let total_ns = |index: usize| tracker.rows()[index].source.total_time_ns;
     assert_eq!([0, 1, 2].map(total_ns), [2_000_001, 999_999, 7_999_999], "nothing falls");
-    tracker.update(complete(by_bpf));
+    tracker.update(&complete(by_bpf));
     assert_eq!(handles(&tracker), [3, 2, 1]);
     let earlier = Source { last_change_ns: 2_000_000, ..by_sysfs[0].clone() };
-    tracker.update(complete(vec![earlier]));
+    tracker.update(&complete(vec![earlier]));
     assert_eq!(handles(&tracker), [4], "of one backend it is another that changed earlier");
 }

@@ -26,7 +26,7 @@ struct Fate {
 
 /// What a fake has opened.
 #[derive(Debug)]
-struct Opened(Fake);
+struct Opened(Fake, Snapshot);
 
 impl Fake {
     fn set(&self, change: impl FnOnce(&mut Fate)) {
@@ -52,7 +52,7 @@ impl Open for Fake {
         }
         fate.open += 1;
         drop(fate);
-        Ok(Box::new(Opened(self.clone())))
+        Ok(Box::new(Opened(self.clone(), snapshot(self.0))))
     }
 
     fn has_changed(&self) -> bool {
@@ -62,20 +62,11 @@ impl Open for Fake {
 }
 
 impl TakeSnapshot for Opened {
-    fn snapshot(&mut self) -> Result<Snapshot, Failure> {
+    fn snapshot(&mut self) -> Result<&Snapshot, Failure> {
         if !self.0.fate().works {
             return Err(format!("{} is broken", self.0.0).into());
         }
-        let walk = Walk {
-            backend: self.0.0,
-            walks: 1,
-            monotonic_ns: 0,
-            boottime_ns: 0,
-            duration_ns: 0,
-            total: 0,
-            complete: true,
-        };
-        Ok(Snapshot { walk, sources: Vec::new() })
+        Ok(&self.1)
     }
 
     fn room_bytes(&self) -> u64 {
@@ -87,6 +78,19 @@ impl Drop for Opened {
     fn drop(&mut self) {
         self.0.fate().open -= 1;
     }
+}
+
+fn snapshot(backend: Backend) -> Snapshot {
+    let walk = Walk {
+        backend,
+        walks: 1,
+        monotonic_ns: 0,
+        boottime_ns: 0,
+        duration_ns: 0,
+        total: 0,
+        complete: true,
+    };
+    Snapshot { walk, sources: Vec::new() }
 }
 
 /// Three backends, of which these can be opened. All work.
@@ -104,9 +108,10 @@ fn choose(fakes: &[Fake; 3]) -> Backends {
 
 /// The backend of the next snapshot.
 fn next(backends: &mut Backends) -> Backend {
-    let snapshot = backends.snapshot().unwrap();
-    assert_eq!(snapshot.walk.backend, backends.current());
-    snapshot.walk.backend
+    let mut backend = None;
+    backends.snapshot(|snapshot| backend = Some(snapshot.walk.backend)).unwrap();
+    assert_eq!(backend, Some(backends.current()));
+    backends.current()
 }
 
 #[test]
@@ -156,7 +161,7 @@ fn one_that_fails_once_is_opened_anew() {
     #[derive(Debug)]
     struct Broken;
     impl TakeSnapshot for Broken {
-        fn snapshot(&mut self) -> Result<Snapshot, Failure> {
+        fn snapshot(&mut self) -> Result<&Snapshot, Failure> {
             Err("gone".into())
         }
         fn room_bytes(&self) -> u64 {
@@ -221,7 +226,7 @@ fn where_nothing_works_all_are_tried_at_each_call() {
     for fake in &fakes {
         fake.set(|fate| (fate.works, fate.opens) = (false, false));
     }
-    let error = backends.snapshot().unwrap_err().to_string();
+    let error = backends.snapshot(|_| ()).unwrap_err().to_string();
     assert!(error.contains("pinned (no pinned); load (no load); sysfs (no sysfs)"), "{error}");
     fakes[1].set(|fate| (fate.works, fate.opens) = (true, true));
 

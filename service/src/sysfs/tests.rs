@@ -113,10 +113,10 @@ fn sources_come_and_go_between_snapshots() {
     let tree = Tree::of([1, 2]);
     let mut sysfs = tree.sysfs();
 
-    assert_has(&sysfs.snapshot().unwrap(), &[1, 2], 2);
+    assert_has(sysfs.snapshot().unwrap(), &[1, 2], 2);
     tree.add(3);
     fs::remove_file(tree.link(1)).unwrap();
-    assert_has(&sysfs.snapshot().unwrap(), &[2, 3], 2);
+    assert_has(sysfs.snapshot().unwrap(), &[2, 3], 2);
 }
 
 #[test]

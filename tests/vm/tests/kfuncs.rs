@@ -14,7 +14,6 @@ use libbpf_rs::query::{ProgInfoIter, ProgInfoQueryOptions};
 use libbpf_rs::{Object, ObjectBuilder, PrintLevel, ProgramInput, set_print};
 use rustix::system::uname;
 use wakeupstats::load::{self, Loaded};
-use wakeupstats::model::Source;
 use wakeupstats::walk::{Limits, Walker};
 use wakeupstats_vm::kfuncs::Kfuncs;
 use wakeupstats_vm::sources::{Sources, file_name};
@@ -166,11 +165,10 @@ fn projects_program_finds_an_active_source_with_its_times() {
     let mut source = || {
         let snapshot = walker.snapshot().unwrap();
         assert!(snapshot.walk.complete);
-        let named = |source: &Source| source.name == NAME;
-        let mut found = snapshot.sources.into_iter().filter(named);
+        let mut found = snapshot.sources.iter().filter(|source| source.name == NAME);
         let source = found.next().unwrap();
         assert_eq!(found.next(), None);
-        source
+        source.clone()
     };
 
     sources.activate(0).unwrap();

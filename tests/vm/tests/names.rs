@@ -19,7 +19,7 @@ fn read_back(names: &[&[u8]]) -> Vec<Source> {
         sources.add_fifo(&file_name(name)).unwrap();
     }
 
-    let mut read = backend.snapshot().unwrap().sources;
+    let mut read = backend.snapshot().unwrap().sources.clone();
 
     read.retain(|source| !others.contains(&source.id));
     read.reverse(); // the kernel lists the youngest first

@@ -38,7 +38,7 @@ impl Reading {
         let before = sysfs::read().unwrap();
         let snapshot = backend.snapshot().unwrap();
         let after = sysfs::read().unwrap();
-        Reading { before, snapshot, after }
+        Reading { before, snapshot: snapshot.clone(), after }
     }
 
     /// The source as sysfs had it before and after.

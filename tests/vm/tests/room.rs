@@ -37,7 +37,7 @@ fn where_the_map_may_not_grow_walks_are_added() {
 
     let snapshot = walker.snapshot().unwrap();
 
-    assert_each_once(&snapshot);
+    assert_each_once(snapshot);
     assert!(snapshot.walk.walks > 1);
 }
 
@@ -50,7 +50,7 @@ fn smallest_map_is_enough() {
 
     let snapshot = walker.snapshot().unwrap();
 
-    assert_each_once(&snapshot);
+    assert_each_once(snapshot);
     assert_eq!(walker.room(), 1);
 }
 

@@ -19,7 +19,7 @@ fn each_of_4096_is_returned_once() {
 
     let snapshot = backend.snapshot().unwrap();
 
-    assert_each_once(&snapshot);
+    assert_each_once(snapshot);
     assert!(snapshot.walk.total as usize > SOURCES);
     assert_eq!(snapshot.walk.walks == 1, backend::takes_one_walk_of_many());
     let has_grown = backend.room_bytes() > room;
@@ -34,7 +34,7 @@ fn zz_each_of_16384_is_returned_once() {
 
     let snapshot = backend.snapshot().unwrap();
 
-    assert_each_once(&snapshot);
+    assert_each_once(snapshot);
     assert!(snapshot.walk.total as usize > MANY_SOURCES);
     assert_eq!(snapshot.walk.walks == 1, backend::takes_one_walk_of_many());
 }

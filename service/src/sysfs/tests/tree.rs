@@ -103,7 +103,7 @@ impl Tree {
     }
 
     pub(super) fn snapshot(&self) -> Snapshot {
-        self.sysfs().snapshot().unwrap()
+        self.sysfs().snapshot().unwrap().clone()
     }
 
     /// The only source, in a complete snapshot.
