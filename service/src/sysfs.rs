@@ -9,11 +9,12 @@
 //!   that was listed is still there, what was read by it is of the source that was listed, though
 //!   ids are used again, and what was not found there does not exist. If it is gone afterwards, so
 //!   is the source, and whatever was read is dropped.
-//! * While links go, a listing may pass over others that stay: up to Linux 6.14 the one after a link
-//!   that goes at the moment in which it is listed (`kernfs_fop_readdir()` drops its lock there and
-//!   finds its place again by hash). It may also list one twice. So if a listed link is gone
-//!   afterwards, the ids that were not listed are looked up one by one, which misses nothing: ids
-//!   are dense, as the kernel always gives out the lowest one that is free.
+//! * While links go, a listing may pass over others that stay: up to Linux 6.14 the one after a
+//!   link that goes just when it is listed (`kernfs_fop_readdir()` drops its lock there and finds
+//!   its place again by hash). It may also list one twice. So if a listed link is gone
+//!   afterwards, the ids that were not listed are looked up one by one, up to the highest that is
+//!   known. They are few: the kernel always gives out the lowest id that is free. Only a source
+//!   that no snapshot had yet, with an id above all others, may be missed, until the next one.
 //! * A node that has no attributes yet is not on the kernel's list yet either. It doesn't count.
 //! * Inode numbers of sysfs rise with each node that is made (`idr_alloc_cyclic()` in
 //!   `__kernfs_new_node()`, its overflows counted in the upper half), and a link keeps its own. So
@@ -86,12 +87,12 @@ pub struct Sysfs {
     last: Option<Snapshot>,
 }
 
-/// A node as it was listed, in the order in which nodes are made.
+/// A node as it was listed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 struct Listed {
+    id: u32,
     /// Inode number of the link.
     ino: u64,
-    id: u32,
 }
 
 /// What came of a look at a node.
@@ -185,7 +186,7 @@ impl Sysfs {
                 Look::Row(row) => rows.push(row),
             }
         }
-        rows.sort_by_key(|row| Reverse(row.listed));
+        rows.sort_by_key(|row| Reverse(row.listed.ino));
         let problem = |row: &Row| row.problem.map(|problem| (row.listed.id, problem));
         let incomplete: Vec<_> = rows.iter().filter_map(problem).collect();
         let sources: Vec<Source> = rows.into_iter().map(Row::into_source).collect();
@@ -204,7 +205,7 @@ impl Sysfs {
         Ok(self.last.insert(Snapshot { walk, sources }))
     }
 
-    /// The nodes that are there, the youngest first.
+    /// The nodes that are there.
     fn list(&self) -> Result<Vec<Listed>, Errno> {
         let mut nodes = Vec::new();
         for entry in Dir::read_from(&self.class)? {
@@ -213,7 +214,7 @@ impl Sysfs {
                 nodes.push(Listed { ino: entry.ino(), id });
             }
         }
-        Ok(youngest_first(nodes))
+        Ok(each_once(nodes))
     }
 
     /// Reads the nodes that were listed, and those that the listing passed over.
@@ -314,9 +315,9 @@ fn look_at(listed: Listed, mut node: Node<'_>) -> Look {
     }
 }
 
-/// The nodes in the order of the kernel's list, each once.
-fn youngest_first(mut nodes: Vec<Listed>) -> Vec<Listed> {
-    nodes.sort_unstable_by_key(|&listed| Reverse(listed));
+/// The nodes without those that were listed before.
+fn each_once(mut nodes: Vec<Listed>) -> Vec<Listed> {
+    nodes.sort_unstable();
     nodes.dedup();
     nodes
 }

@@ -8,7 +8,7 @@
 
 use std::collections::{HashMap, VecDeque};
 
-use crate::model::{Snapshot, Source, Walk};
+use crate::model::{Backend, Snapshot, Source, Walk};
 
 /// How many sources that are gone are remembered. Older sequences get a full answer.
 const MAX_GONE: usize = 4_096;
@@ -190,8 +190,10 @@ impl Tracker {
         self.rows.reverse();
         let mut missing: Vec<Row> = old.into_values().map(|(_, row)| row).collect();
         missing.sort_by_key(|row| row.handle);
-        self.in_list_order = in_list_order && (walk.complete || missing.is_empty());
-        if walk.complete {
+        // Sysfs lists all before it reads any: what has no row is gone, or can't be read ever.
+        let all_seen = walk.complete || walk.backend == Backend::Sysfs;
+        self.in_list_order = in_list_order && (all_seen || missing.is_empty());
+        if all_seen {
             missing.iter().for_each(|row| self.forget(row.handle));
         } else {
             // Not seen is not gone: the last that is known of it stands.

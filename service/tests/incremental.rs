@@ -363,6 +363,23 @@ fn incomplete_snapshot_takes_nothing_away() {
 }
 
 #[test]
+fn incomplete_snapshot_of_sysfs_takes_away_what_it_did_not_list() {
+    let by_sysfs = |sources: Vec<Source>| {
+        let snapshot = complete(sources);
+        let walk = Walk { backend: Backend::Sysfs, complete: false, total: 3, ..snapshot.walk };
+        Snapshot { walk, ..snapshot }
+    };
+    let mut tracker = Tracker::new(1);
+    tracker.update(&by_sysfs(vec![source(1, "goes"), source(0, "stays")]));
+
+    // One that can't be read keeps each snapshot from being complete, for as long as it lives.
+    tracker.update(&by_sysfs(vec![source(0, "stays")]));
+
+    assert_eq!(handles(&tracker), [1]);
+    assert_eq!(tracker.gone_since(1).collect::<Vec<_>>(), [2]);
+}
+
+#[test]
 fn torn_row_is_the_same_source_and_takes_nothing_back() {
     let active =
         Source { active: true, active_count: 1, total_time_ns: 90_000_000, ..source(0, "s") };

@@ -139,7 +139,7 @@ fn activity(marks: &Marks, times: &Times, now_ms: u64) -> Activity {
         Some(false) => Activity::Inactive,
         None if times.active.or_zero() > 0 => Activity::Active,
         None if marks.active_count == Value::Number(0) => Activity::Inactive,
-        // A change that is still to come is none that the kernel made: there is nothing to wait for.
+        // A change that is still to come is none that the kernel made: nothing to wait for.
         None if (changed_ms..changed_ms + MS_UNTIL_SHOWN).contains(&now_ms) => Activity::Unsure,
         None => Activity::Inactive,
     }
@@ -218,7 +218,7 @@ impl Reading {
         unsure.then(|| self.marks.last_change_ms.or_zero())
     }
 
-    /// Learns from a former look: a change without another activation since then was a deactivation.
+    /// Learns from a former look: a change since then without another activation was its end.
     pub(super) fn compare_with_former(&mut self, former: &Reading) {
         if self.activity == Activity::Unsure
             && self.marks.active_count == former.marks.active_count

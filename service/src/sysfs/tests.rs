@@ -66,7 +66,7 @@ fn youngest_comes_first() {
 fn node_that_is_listed_twice_counts_once() {
     let [old, young] = [(1, 7), (2, 3)].map(|(ino, id)| Listed { ino, id });
 
-    assert_eq!(youngest_first(vec![old, young, old]), [young, old]);
+    assert_eq!(each_once(vec![old, young, old]), [young, old]);
 }
 
 #[test]

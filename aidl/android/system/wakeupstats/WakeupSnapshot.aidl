@@ -51,7 +51,8 @@ parcelable WakeupSnapshot {
 
     /**
      * Whether the walk saw the whole list and found room for each source. If not, sources that it
-     * did not see are as they were last seen.
+     * did not see are as they were last seen; but for SYSFS they are left out, as it sees all that
+     * there are, and those are closed to it.
      */
     boolean complete;
 
