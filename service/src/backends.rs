@@ -9,7 +9,7 @@ use std::error::Error as StdError;
 use std::fmt;
 use std::time::{Duration, Instant};
 
-use log::{Level, debug, info, log};
+use log::{Level, info, log};
 use thiserror::Error;
 
 use crate::chain;
@@ -17,7 +17,7 @@ use crate::clock::monotonic_ns;
 use crate::model::{Backend, Snapshot};
 use crate::status::PassedOver;
 
-/// What once worked and then did not is tried again after this time.
+/// What was open once and then did not work is tried again after this time.
 const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Why a backend does not work. Each has its own error.
@@ -70,8 +70,8 @@ struct Current {
 struct Candidate {
     opener: Box<dyn Open>,
     state: State,
-    /// Whether it ever gave a snapshot: what it lacks may then come back by itself.
-    has_worked: bool,
+    /// Whether it was ever open: what it lacks may then come back by itself.
+    was_open: bool,
 }
 
 #[derive(Debug)]
@@ -88,7 +88,7 @@ enum State {
 impl Backends {
     /// Opens the best of these that can be opened. Earlier ones are better.
     pub fn choose(openers: Vec<Box<dyn Open>>) -> Result<Self, NoneWorks> {
-        let candidate = |opener| Candidate { opener, state: State::Closed, has_worked: false };
+        let candidate = |opener| Candidate { opener, state: State::Closed, was_open: false };
         let mut candidates: Vec<Candidate> = openers.into_iter().map(candidate).collect();
         let mut each = candidates.iter_mut().enumerate();
         match each.find_map(|(index, it)| it.opened().is_some().then(|| (index, it.backend()))) {
@@ -202,7 +202,6 @@ impl Candidate {
             match opened.snapshot() {
                 Ok(snapshot) => {
                     take(snapshot);
-                    self.has_worked = true;
                     return true;
                 }
                 Err(error) => self.fail(&*error),
@@ -221,16 +220,20 @@ impl Candidate {
             State::Closed => true,
             State::Opened(_) => self.opener.has_changed(),
             State::Failed { when, .. } => {
-                self.opener.has_changed() || (self.has_worked && when.elapsed() >= PATIENCE)
+                self.opener.has_changed() || (self.was_open && when.elapsed() >= PATIENCE)
             }
         };
         if is_due {
             // What is open goes first: no two maps are held at a time.
+            let is_open = matches!(self.state, State::Opened(_));
             self.state = State::Closed;
             match self.opener.open() {
                 Ok(opened) => {
-                    debug!("backend {} is open", self.backend());
+                    if is_open {
+                        info!("backend {} has been replaced, and is opened anew", self.backend());
+                    }
                     self.state = State::Opened(opened);
+                    self.was_open = true;
                 }
                 Err(error) => self.fail(&*error),
             }

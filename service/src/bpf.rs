@@ -57,7 +57,8 @@ fn why_not(error: &io::Error) -> &'static str {
     match error.kind() {
         io::ErrorKind::NotFound => "nothing is pinned there",
         io::ErrorKind::PermissionDenied => {
-            "this process may not read it; it should belong to this uid, with mode 0440"
+            "this process may not read it (it should belong to this uid, with mode 0440, and policy \
+             allow it), or it is no BPF object"
         }
         _ => "the kernel refuses",
     }
@@ -67,7 +68,6 @@ fn why_not(error: &io::Error) -> &'static str {
 #[derive(Debug)]
 pub struct Program {
     fd: OwnedFd,
-    tag: [u8; 8],
     maps: Vec<u32>,
 }
 
@@ -82,12 +82,7 @@ impl Program {
             describe_program(info.kind, &info.name),
             describe_program(SYSCALL, &padded(name)),
         )?;
-        Ok(Program { fd, tag: info.tag, maps })
-    }
-
-    /// What tells it from other programs: the kernel's hash of its instructions.
-    pub fn tag(&self) -> [u8; 8] {
-        self.tag
+        Ok(Program { fd, maps })
     }
 
     /// Whether the program uses this map.
@@ -110,11 +105,6 @@ impl Program {
         unsafe { bpf(BPF_PROG_TEST_RUN, &mut attr) }?;
         Ok(attr.retval.cast_signed())
     }
-}
-
-/// The same of a program that this process has loaded.
-pub fn tag(program: BorrowedFd<'_>) -> io::Result<[u8; 8]> {
-    program_info(program).map(|(info, _)| info.tag)
 }
 
 /// An array whose values have a size that is known.

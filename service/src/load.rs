@@ -9,7 +9,7 @@ use std::fs;
 use std::io;
 use std::ops::RangeInclusive;
 use std::os::fd::AsFd;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use libbpf_rs::{ErrorKind, MapCore, Object, ObjectBuilder, PrintLevel, ProgramInput, ProgramMut};
 use memmap2::{Mmap, MmapOptions};
@@ -18,7 +18,6 @@ use thiserror::Error;
 use zerocopy::{FromBytes, IntoBytes};
 
 use crate::backends::{Failure, Open, TakeSnapshot};
-use crate::bpf;
 use crate::layout::{WS_CHUNKS, ws_args, ws_chunk};
 use crate::model::Backend;
 use crate::pins::{MAP_NAME, PROGRAM_NAME};
@@ -79,8 +78,8 @@ pub enum Error {
     #[error("the embedded BPF object has no {0}")]
     Incomplete(&'static str),
     /// The program or its map can't be pinned.
-    #[error("libbpf can't pin it")]
-    Pin(#[source] libbpf_rs::Error),
+    #[error("can't pin {}", .0.display())]
+    Pin(PathBuf, #[source] libbpf_rs::Error),
     /// The records can't be mapped.
     #[error("the records of the BPF program can't be mapped")]
     Map(#[source] io::Error),
@@ -121,14 +120,11 @@ impl Loaded {
 impl Loaded {
     /// Pins the program and its map at these paths.
     pub fn pin(&mut self, program: &Path, map: &Path) -> Result<(), Error> {
-        self.program()?.pin(program).map_err(Error::Pin)?;
+        let failed = |path: &Path, error| Error::Pin(path.to_owned(), error);
+        self.program()?.pin(program).map_err(|error| failed(program, error))?;
         let records = self.object.maps_mut().find(|map| map.name() == MAP_NAME);
-        records.ok_or(Error::Incomplete(MAP_NAME))?.pin(map).map_err(Error::Pin)
-    }
-
-    /// What tells this program from others: the kernel's hash of its instructions.
-    pub fn tag(&self) -> io::Result<[u8; 8]> {
-        bpf::tag(self.program().map_err(io::Error::other)?.as_fd())
+        let mut records = records.ok_or(Error::Incomplete(MAP_NAME))?;
+        records.pin(map).map_err(|error| failed(map, error))
     }
 
     fn program(&self) -> Result<ProgramMut<'_>, Error> {

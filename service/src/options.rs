@@ -60,8 +60,8 @@ enum Command {
     /// Loads the BPF program and pins it for a service without privilege, and exits.
     ///
     /// Does what bpfloader does at the boot of an Android device. Needs CAP_BPF, CAP_PERFMON and
-    /// CAP_SYS_ADMIN (or root). Where the same program is pinned already, it is left alone; another
-    /// one is replaced, and a running service takes the new one.
+    /// CAP_CHOWN (or root). What is pinned already is replaced in one step, and a running service
+    /// takes the new program.
     Load {
         /// The uid that may then run the program: the service's.
         #[arg(long, default_value_t = AID_SYSTEM)]
@@ -120,11 +120,11 @@ impl Options {
             Some(Command::Load { uid, gid, pins }) => {
                 let owner = Owner { uid: *uid, gid: *gid };
                 let dir = pins.dir.display();
-                match pin::load(&pins.pins(), owner)? {
-                    Outcome::Pinned => info!("pinned the program in {dir} for {owner}"),
-                    Outcome::Replaced => info!("replaced the program in {dir}, for {owner}"),
-                    Outcome::Kept => info!("the program is in {dir} already, now for {owner}"),
-                }
+                let done = match pin::load(&pins.pins(), owner)? {
+                    Outcome::Pinned => "pinned",
+                    Outcome::Replaced => "replaced",
+                };
+                info!("{done} the program in {dir}, for {owner}");
             }
             Some(Command::Unload { pins }) => {
                 let dir = pins.dir.display();

@@ -7,21 +7,25 @@ use std::fs;
 use std::io;
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
+use std::thread::sleep;
+use std::time::{Duration, Instant};
 
 use rustix::fs::{
     AtFlags, CWD, FlockOperation, Gid, Mode, OFlags, RenameFlags, Uid, chmod, chownat, flock,
-    fstatfs, open, renameat_with,
+    fstatfs, mkdir, open, renameat_with,
 };
 use rustix::io::Errno;
 use thiserror::Error;
 
 use crate::load::{self, Loaded};
-use crate::pinned::Pinned;
 use crate::pins::{MAP_PIN, PROGRAM_PIN, Pins};
-use crate::walk::Program;
 
 /// `BPF_FS_MAGIC`, include/uapi/linux/magic.h
-const BPF_FS_MAGIC: u64 = 0xcafe_4a11;
+const BPF_FS_MAGIC: u32 = 0xcafe_4a11;
+
+/// How long another `load` may take, and the pause between looks whether it has ended.
+const LOCK_LIMIT: Duration = Duration::from_secs(10);
+const LOCK_PAUSE: Duration = Duration::from_millis(20);
 
 /// Read by its owner and group, as bpfloader has it: enough to run the program and read the map.
 const MODE: Mode = Mode::from_raw_mode(0o440);
@@ -38,6 +42,12 @@ pub enum Error {
     /// There is no BPF file system.
     #[error("{} is no directory of a BPF file system: mount one (mount -t bpf bpf /sys/fs/bpf)", .0.display())]
     NoBpfFs(PathBuf),
+    /// The directory has something else in it.
+    #[error("{} is not this service's: move it away, as its directory is replaced", .0.display())]
+    NotOurs(PathBuf),
+    /// Somebody holds the lock.
+    #[error("someone else has {} locked: another load, or what does not belong there", .0.display())]
+    Locked(PathBuf),
     /// Something about files.
     #[error("can't {what} {}", path.display())]
     File {
@@ -73,53 +83,35 @@ pub enum Outcome {
     Pinned,
     /// What was there was replaced.
     Replaced,
-    /// The same program was there, and was left alone.
-    Kept,
 }
 
 /// Loads the program and pins it for `owner`. Where other pins are there already, they are replaced
 /// at once, both together; a service that has them open notices and opens the new ones.
 pub fn load(pins: &Pins, owner: Owner) -> Result<Outcome, Error> {
     let stage = Stage::enter(pins)?;
+    refuse_what_is_not_ours(pins.dir())?;
     let mut loaded = Loaded::load()?;
-    if is_pinned(&loaded, pins) {
-        give(pins, owner)?;
-        return Ok(Outcome::Kept);
-    }
     let new = Pins::new(&stage.dir);
-    stage.clear()?;
-    attempt(&stage.dir, "make", rustix::fs::mkdir(&stage.dir, DIR_MODE))?;
+    attempt(&stage.dir, "make", mkdir(&stage.dir, DIR_MODE))?;
     // Whatever the umask is.
     attempt(&stage.dir, "set the mode of", chmod(&stage.dir, DIR_MODE))?;
     loaded.pin(&new.program(), &new.map())?;
-    give(&new, owner)?;
+    for path in [new.program(), new.map()] {
+        // The mode first: of what belongs to another it takes one capability more.
+        attempt(&path, "set the mode of", chmod(&path, MODE))?;
+        let (uid, gid) = (Uid::from_raw(owner.uid), Gid::from_raw(owner.gid));
+        let result = chownat(CWD, &path, Some(uid), Some(gid), AtFlags::SYMLINK_NOFOLLOW);
+        attempt(&path, "set the owner of", result)?;
+    }
     let outcome = stage.swap()?;
-    stage.clear()?;
+    clear(&stage.dir)?;
     Ok(outcome)
 }
 
 /// Removes the pins. Says whether there were any.
 pub fn unload(pins: &Pins) -> Result<bool, Error> {
-    let stage = Stage::enter(pins)?;
-    stage.clear()?;
+    let _stage = Stage::enter(pins)?;
     clear(pins.dir())
-}
-
-/// Whether what is pinned is this program, and a map as large as its own.
-fn is_pinned(loaded: &Loaded, pins: &Pins) -> bool {
-    let (Ok(pinned), Ok(tag)) = (Pinned::open(pins), loaded.tag()) else { return false };
-    pinned.tag() == tag && pinned.room() == loaded.room()
-}
-
-/// Sets who may read the pins.
-fn give(pins: &Pins, owner: Owner) -> Result<(), Error> {
-    let (uid, gid) = (Uid::from_raw(owner.uid), Gid::from_raw(owner.gid));
-    for path in [pins.program(), pins.map()] {
-        let result = chownat(CWD, &path, Some(uid), Some(gid), AtFlags::empty());
-        attempt(&path, "set the owner of", result)?;
-        attempt(&path, "set the mode of", chmod(&path, MODE))?;
-    }
-    Ok(())
 }
 
 /// The directory beside that of the pins in which new ones are made, so that they can take the place
@@ -133,19 +125,24 @@ struct Stage<'a> {
 }
 
 impl<'a> Stage<'a> {
+    /// Locks, and removes what an interrupted attempt has left.
     fn enter(pins: &'a Pins) -> Result<Self, Error> {
-        let parent = pins.dir().parent().unwrap_or(Path::new("/"));
+        let (Some(parent), Some(name)) = (pins.dir().parent(), pins.dir().file_name()) else {
+            return Err(Error::NoBpfFs(pins.dir().to_owned()));
+        };
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
         let fd = attempt(parent, "open", open(parent, flags, Mode::empty()))?;
         let kind = attempt(parent, "look at", fstatfs(&fd))?.f_type;
-        if kind as u64 != BPF_FS_MAGIC {
+        if kind as u32 != BPF_FS_MAGIC {
             return Err(Error::NoBpfFs(parent.to_owned()));
         }
-        attempt(parent, "lock", flock(&fd, FlockOperation::LockExclusive))?;
-        let mut dir = pins.dir().as_os_str().to_owned();
+        lock(&fd, parent)?;
+        let mut name = name.to_owned();
         // No dots: BPF file systems reserve them.
-        dir.push("_new");
-        Ok(Stage { pins, dir: dir.into(), _parent: fd })
+        name.push("_new");
+        let stage = Stage { pins, dir: parent.join(name), _parent: fd };
+        clear(&stage.dir)?;
+        Ok(stage)
     }
 
     /// Puts the new pins into the place of the old, which come here.
@@ -161,14 +158,38 @@ impl<'a> Stage<'a> {
             Err(error) => attempt(to, "replace", Err(error)),
         }
     }
+}
 
-    /// Removes what is here, also what an interrupted attempt has left.
-    fn clear(&self) -> Result<bool, Error> {
-        clear(&self.dir)
+/// Waits for others who load or unload, but not for ever: whoever can open the directory can lock it.
+fn lock(fd: &OwnedFd, dir: &Path) -> Result<(), Error> {
+    let begin = Instant::now();
+    loop {
+        match flock(fd, FlockOperation::NonBlockingLockExclusive) {
+            Err(Errno::WOULDBLOCK) if begin.elapsed() < LOCK_LIMIT => sleep(LOCK_PAUSE),
+            Err(Errno::WOULDBLOCK) => return Err(Error::Locked(dir.to_owned())),
+            result => return attempt(dir, "lock", result),
+        }
     }
 }
 
-/// Removes a directory of pins. Says whether it was there.
+/// What is in the directory beside the pins would go with them.
+fn refuse_what_is_not_ours(dir: &Path) -> Result<(), Error> {
+    let list = |error| file_error(dir, "list", error);
+    let entries = match fs::read_dir(dir) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        result => result.map_err(list)?,
+    };
+    for entry in entries {
+        let entry = entry.map_err(list)?;
+        if ![PROGRAM_PIN, MAP_PIN].iter().any(|&ours| entry.file_name() == ours) {
+            return Err(Error::NotOurs(entry.path()));
+        }
+    }
+    Ok(())
+}
+
+/// Removes the pins in a directory, and the directory unless it has something else in it. Says whether
+/// it was there.
 fn clear(dir: &Path) -> Result<bool, Error> {
     for name in [PROGRAM_PIN, MAP_PIN] {
         let path = dir.join(name);
@@ -179,6 +200,7 @@ fn clear(dir: &Path) -> Result<bool, Error> {
     }
     match fs::remove_dir(dir) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+        Err(error) if error.kind() == io::ErrorKind::DirectoryNotEmpty => Ok(true),
         result => result.map(|()| true).map_err(|error| file_error(dir, "remove", error)),
     }
 }

@@ -6,7 +6,7 @@ use std::io;
 use std::ops::RangeInclusive;
 use std::sync::atomic::{Ordering, fence};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rustix::io::Errno;
 use thiserror::Error;
@@ -14,16 +14,18 @@ use zerocopy::FromZeros;
 
 use crate::backends::{Failure, Open, TakeSnapshot};
 use crate::bpf::{self, Array};
+use crate::clock;
 use crate::layout::{WS_LAYOUT_VERSION, ws_args, ws_chunk};
 use crate::model::Backend;
 use crate::pins::{self, Identity, Pins};
 use crate::walk::{self, Limits, Program, Walker};
 
-/// How often a run is tried that others get in the way of. A run takes far less than a pause.
-const MAX_TRIES: u32 = 100;
+/// How long a run is tried that others get in the way of. A run takes less than a millisecond.
+const PATIENCE: Duration = Duration::from_millis(100);
 
-/// Between tries.
-const PAUSE: Duration = Duration::from_micros(500);
+/// The longest pause between tries, at first and at last. It doubles with each try, and how much of it
+/// is taken is left to chance, or those who get in each other's way would go on doing so.
+const PAUSES: [Duration; 2] = [Duration::from_micros(250), Duration::from_millis(16)];
 
 /// How often opening is tried while the pins are being replaced.
 const MAX_OPENINGS: u32 = 3;
@@ -39,12 +41,12 @@ pub enum Error {
     #[error(transparent)]
     Pin(#[from] bpf::Error),
     /// They don't belong together.
-    #[error("{0:?} does not write to the map that is pinned beside it: pin both anew")]
+    #[error("{} does not write to the map that is pinned beside it: pin both anew", .0.display())]
     Strangers(std::path::PathBuf),
     /// The program does not run, or has another layout.
     #[error(
-        "{0:?} does not run, or not as this service expects (layout {WS_LAYOUT_VERSION}): pin the \
-         program of the same version"
+        "{} does not run, or not as this service expects (layout {WS_LAYOUT_VERSION}): pin the \
+         program of the same version", .0.display()
     )]
     Trial(std::path::PathBuf, #[source] io::Error),
 }
@@ -70,16 +72,17 @@ impl Open for Opener {
     }
 
     fn open(&mut self) -> Result<Box<dyn TakeSnapshot>, Failure> {
-        // Where both pins are replaced between their openings, what was opened does not fit.
-        for _ in 1..MAX_OPENINGS {
+        let mut openings = 0;
+        loop {
+            openings += 1;
             self.tried = self.pins.identity();
             let opened = Pinned::open(&self.pins);
-            if opened.is_ok() || self.tried == self.pins.identity() {
+            // Where both pins are replaced between their openings, what was opened does not fit.
+            let was_replaced = opened.is_err() && self.has_changed();
+            if !was_replaced || openings == MAX_OPENINGS {
                 return Ok(Box::new(opened?.into_walker()));
             }
         }
-        self.tried = self.pins.identity();
-        Ok(Box::new(Pinned::open(&self.pins)?.into_walker()))
     }
 
     /// An open program goes on working when its pin is gone or another's. But whoever did that
@@ -107,13 +110,9 @@ impl Pinned {
             return Err(Error::Strangers(pins.program()));
         }
         let mut pinned = Pinned { program, map, chunks: Vec::new() };
-        pinned.run(NO_IDS).map_err(|error| Error::Trial(pins.program(), error))?;
+        // Where another run is in the way, the program has taken our layout all the same.
+        pinned.try_run(&NO_IDS).map_err(|error| Error::Trial(pins.program(), error))?;
         Ok(pinned)
-    }
-
-    /// What tells the program from others: the kernel's hash of its instructions.
-    pub fn tag(&self) -> [u8; 8] {
-        self.program.tag()
     }
 
     /// A walker that does not ask for a larger map.
@@ -129,6 +128,10 @@ impl Pinned {
             0 => (),
             error if error == -Errno::BUSY.raw_os_error() => return Ok(None),
             error => return Err(io::Error::from_raw_os_error(error.saturating_neg())),
+        }
+        if args.chunks > self.map.len() {
+            let told = format!("{} chunks of a map of {}", args.chunks, self.map.len());
+            return Err(io::Error::other(format!("the pinned program claims to fill {told}")));
         }
         let count = args.chunks as usize;
         if self.chunks.len() < count {
@@ -150,13 +153,20 @@ impl Program for Pinned {
     const BACKEND: Backend = Backend::Pinned;
 
     fn run(&mut self, ids: RangeInclusive<u32>) -> io::Result<ws_args> {
-        for _ in 0..MAX_TRIES {
+        let begin = Instant::now();
+        let [mut pause, longest] = PAUSES;
+        loop {
             if let Some(args) = self.try_run(&ids)? {
                 return Ok(args);
             }
-            thread::sleep(PAUSE);
+            if begin.elapsed() >= PATIENCE {
+                return Err(io::Error::other("others run the pinned program all the time"));
+            }
+            // The clock's last digits are chance enough.
+            let share = clock::monotonic_ns().rem_euclid(100).unsigned_abs() as u32;
+            thread::sleep(pause * share / 100);
+            pause = longest.min(pause * 2);
         }
-        Err(io::Error::other("others run the pinned program all the time"))
     }
 
     fn chunks(&self, count: u32) -> io::Result<&[ws_chunk]> {

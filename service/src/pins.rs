@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Where the program and its map are pinned for a service without privilege.
 
+use std::fs;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
-
-use rustix::fs::stat;
 
 /// Below which AOSP's bpfloader pins them for an object `wakeupSources` with prefix `wakeupstats/`.
 pub const DEFAULT_DIR: &str = "/sys/fs/bpf/wakeupstats";
@@ -26,13 +26,18 @@ pub struct Pins {
     dir: PathBuf,
 }
 
-/// Tells pins from those that had their place before: device and inode of both.
-pub type Identity = [(u64, u64); 2];
+/// Tells a pin from one that had its place before, or another owner: device, inode, and the time when
+/// its inode last changed, in seconds and nanoseconds.
+type PinIdentity = (u64, u64, i64, i64);
+
+/// Tells both pins from former ones.
+pub type Identity = [PinIdentity; 2];
 
 impl Pins {
     /// The pins in this directory.
-    pub fn new(dir: impl Into<PathBuf>) -> Self {
-        Pins { dir: dir.into() }
+    pub fn new(dir: impl AsRef<Path>) -> Self {
+        // Without a slash at its end, which shells add.
+        Pins { dir: dir.as_ref().components().collect() }
     }
 
     /// The directory.
@@ -52,7 +57,10 @@ impl Pins {
 
     /// Which pins these are now; none unless both are there.
     pub fn identity(&self) -> Option<Identity> {
-        let inode = |path: PathBuf| stat(&path).map(|it| (it.st_dev, it.st_ino)).ok();
-        Some([inode(self.program())?, inode(self.map())?])
+        let pin = |path: PathBuf| -> Option<PinIdentity> {
+            let it = fs::metadata(path).ok()?;
+            Some((it.dev(), it.ino(), it.ctime(), it.ctime_nsec()))
+        };
+        Some([pin(self.program())?, pin(self.map())?])
     }
 }

@@ -133,11 +133,10 @@ impl Tracker {
     pub fn update(&mut self, snapshot: &Snapshot) {
         self.sequence += 1;
         let former = self.walk.replace(snapshot.walk);
-        if former.is_some_and(|walk| walk.backend == snapshot.walk.backend) {
-            self.slack_ns = 0;
-        } else {
-            // Another backend may be less precise, and have another idea of the order.
-            self.slack_ns = PRECISION_NS;
+        // Rows keep what a more precise backend has said for as long as sysfs reads them.
+        self.slack_ns = if snapshot.walk.backend == Backend::Sysfs { PRECISION_NS } else { 0 };
+        if former.is_some_and(|walk| walk.backend != snapshot.walk.backend) {
+            // Another backend may have another idea of the order.
             self.in_list_order = false;
         }
         let same_list = self.rows.len() == snapshot.sources.len()

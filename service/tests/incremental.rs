@@ -467,6 +467,8 @@ fn sources_stay_the_same_when_another_backend_reads_them() {
     assert_eq!(handles(&tracker), [2, 1, 3], "each has its own, in another order");
     let total_ns = |index: usize| tracker.rows()[index].source.total_time_ns;
     assert_eq!([0, 1, 2].map(total_ns), [2_000_001, 999_999, 7_999_999], "nothing falls");
+    tracker.update(&with(Backend::Sysfs, by_sysfs.clone()));
+    assert_eq!(handles(&tracker), [2, 1, 3], "nor is anyone another when it reads them again");
     tracker.update(&complete(by_bpf));
     assert_eq!(handles(&tracker), [3, 2, 1]);
     let earlier = Source { last_change_ns: 2_000_000, ..by_sysfs[0].clone() };

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Which backend is taken, over the life of a service whose backends come and go.
 
-use std::sync::{Arc, Mutex, MutexGuard};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::*;
 use crate::model::Walk;
@@ -34,7 +34,7 @@ impl Fake {
     }
 
     fn fate(&self) -> MutexGuard<'_, Fate> {
-        self.1.lock().unwrap()
+        self.1.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -7,6 +7,7 @@ pub mod daemon;
 pub mod kfuncs;
 pub mod many;
 pub mod meanwhile;
+pub mod pinning;
 pub mod power;
 pub mod sources;
 pub mod sysfs;

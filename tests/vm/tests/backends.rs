@@ -5,81 +5,25 @@
 //!
 //! Where the kernel has no kfuncs nothing can be pinned: each test of pins shows that, and why.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::fs;
-use std::os::unix::fs::{MetadataExt, PermissionsExt, chown};
-use std::process::Command;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use libbpf_rs::ObjectBuilder;
-use wakeupstats::load::Loaded;
-use wakeupstats::pin::{self, Outcome, Owner};
-use wakeupstats::pinned::Pinned;
+use wakeupstats::pin::{self, Owner};
 use wakeupstats::pins::{DEFAULT_DIR, Pins};
-use wakeupstats::walk::Program;
-use wakeupstats_aidl::{ServiceStatus, SnapshotBackend, SnapshotQuery, Source, rows};
-use wakeupstats_vm::daemon::{self, Daemon, SYSTEM};
+use wakeupstats_aidl::{SnapshotBackend, SnapshotQuery, Source, rows};
+use wakeupstats_vm::daemon::{self, Daemon};
 use wakeupstats_vm::kfuncs::Kfuncs;
-use wakeupstats_vm::meanwhile::meanwhile;
-use wakeupstats_vm::{backend, many, sources};
+use wakeupstats_vm::pinning::{NOTICE_LIMIT, passed_over, pinned, status, wait_for};
+use wakeupstats_vm::{backend, sources};
 
 /// Clients that call all the time while pins come and go.
 const CLIENTS: usize = 4;
 
 /// How often they do.
 const ROUNDS: usize = 5;
-
-/// The service must notice with its next call; this is for many, on a busy machine.
-const NOTICE_LIMIT: Duration = Duration::from_secs(30);
-
-/// The compiled `bpf/walk.bpf.c` and `bpf/other_layout.bpf.c`, aligned as libelf wants them.
-static WALK: &Aligned<[u8]> = &Aligned(*include_bytes!(concat!(env!("OUT_DIR"), "/walk.bpf.o")));
-static OTHER_LAYOUT: &Aligned<[u8]> =
-    &Aligned(*include_bytes!(concat!(env!("OUT_DIR"), "/other_layout.bpf.o")));
-
-#[repr(align(8))]
-struct Aligned<T: ?Sized>(T);
-
-/// Removes the pins when a test ends.
-struct Unload;
-
-impl Drop for Unload {
-    fn drop(&mut self) {
-        backend::unload().unwrap();
-    }
-}
-
-/// Pins the program, or shows that it can't be.
-fn pinned() -> Option<Unload> {
-    if Kfuncs::of_this_kernel().exist() {
-        backend::load_and_pin().unwrap();
-        return Some(Unload);
-    }
-    let error = backend::load_and_pin().unwrap_err().to_string();
-    assert!(error.contains("no kfunc bpf_wakeup_sources_read_lock"), "{error}");
-    assert!(!fs::exists(DEFAULT_DIR).unwrap());
-    None
-}
-
-fn status() -> ServiceStatus {
-    daemon::service().unwrap().getStatus().unwrap()
-}
-
-/// The backends that were passed over, and why.
-fn passed_over() -> Vec<(SnapshotBackend, String)> {
-    status().passedOver.into_iter().map(|passed| (passed.backend, passed.reason)).collect()
-}
-
-/// Calls until the service reads by another backend than this one, or by this one.
-fn wait_for(backend: SnapshotBackend, wanted: bool) {
-    let begin = Instant::now();
-    let service = daemon::service().unwrap();
-    while (service.getSnapshot(&SnapshotQuery::default()).unwrap().backend == backend) != wanted {
-        assert!(begin.elapsed() < NOTICE_LIMIT, "{:?}", status());
-    }
-}
 
 #[test]
 fn without_pins_who_may_loads_and_others_read_sysfs() {
@@ -133,7 +77,7 @@ fn choice_is_in_the_log_once_with_its_reasons() {
 #[test]
 fn pinned_program_is_run_without_any_privilege() {
     let Some(_unload) = pinned() else { return };
-    // Nobody without a capability may create anything of BPF, until the machine is started anew.
+    // Nobody without a capability may create anything of BPF.
     fs::write("/proc/sys/kernel/unprivileged_bpf_disabled", "2").unwrap();
     let _sources = sources::eventfds(100).unwrap();
     let daemon = Daemon::start_without_privilege(&[]).unwrap();
@@ -157,120 +101,6 @@ fn pinned_program_is_run_without_any_privilege() {
 }
 
 #[test]
-fn load_pins_as_bpfloader_does_and_again_changes_nothing() {
-    let Some(_unload) = pinned() else { return };
-    let pins = Pins::new(DEFAULT_DIR);
-    let first = pins.identity().unwrap();
-    let owner = Owner { uid: 1_001, gid: 1_002 };
-
-    assert_eq!(pin::load(&pins, owner).unwrap(), Outcome::Kept);
-
-    assert_eq!(pins.identity().unwrap(), first);
-    for path in [pins.program(), pins.map()] {
-        let it = fs::metadata(&path).unwrap();
-        assert_eq!((it.mode() & 0o7777, it.uid(), it.gid()), (0o440, 1_001, 1_002));
-    }
-    assert_eq!(fs::read_dir("/sys/fs/bpf").unwrap().count(), 1, "nothing else is left there");
-    let of_system = Owner { uid: SYSTEM, gid: SYSTEM };
-    assert_eq!(pin::load(&pins, of_system).unwrap(), Outcome::Kept);
-    assert_eq!(fs::metadata(pins.program()).unwrap().uid(), SYSTEM);
-    assert!(pin::unload(&pins).unwrap());
-    assert!(!pin::unload(&pins).unwrap(), "nothing is left to remove");
-}
-
-/// Pins a program that is not the usual one, as its map is larger, in the place of what is pinned.
-fn pin_older() {
-    let pins = Pins::new(DEFAULT_DIR);
-    backend::unload().unwrap();
-    fs::create_dir(pins.dir()).unwrap();
-    Loaded::load_with_room(16).unwrap().pin(&pins.program(), &pins.map()).unwrap();
-    for path in [pins.program(), pins.map()] {
-        chown(&path, Some(SYSTEM), Some(SYSTEM)).unwrap();
-        fs::set_permissions(&path, fs::Permissions::from_mode(0o440)).unwrap();
-    }
-}
-
-#[test]
-fn older_pins_are_replaced_in_one_step_and_the_service_takes_the_new() {
-    let Some(_unload) = pinned() else { return };
-    let _daemon = Daemon::start_without_privilege(&[]).unwrap();
-    let interrupted = format!("{DEFAULT_DIR}_new");
-    let others = AtomicUsize::new(0);
-    let watch = || {
-        let service = daemon::service().unwrap();
-        let reply = service.getSnapshot(&SnapshotQuery::default()).unwrap();
-        let is_other = reply.backend != SnapshotBackend::PINNED;
-        others.fetch_add(usize::from(is_other), Ordering::Relaxed);
-    };
-
-    for _ in 0..ROUNDS {
-        pin_older();
-        wait_for(SnapshotBackend::PINNED, true);
-        assert_eq!(status().roomBytes, 16 * 16 * 1024);
-        fs::create_dir(&interrupted).unwrap();
-        others.store(0, Ordering::Relaxed);
-        meanwhile(watch, || {
-            let owner = Owner { uid: SYSTEM, gid: SYSTEM };
-            let outcome = pin::load(&Pins::new(DEFAULT_DIR), owner).unwrap();
-            assert_eq!(outcome, Outcome::Replaced);
-            let begin = Instant::now();
-            while status().roomBytes != 8 * 16 * 1024 {
-                assert!(begin.elapsed() < NOTICE_LIMIT, "{:?}", status());
-            }
-        });
-        assert_eq!(others.load(Ordering::Relaxed), 0, "calls that another backend answered");
-        assert!(!fs::exists(&interrupted).unwrap());
-    }
-}
-
-/// Why the service would not use what `pin` pins.
-fn refusal(pin: impl FnOnce(&Pins)) -> String {
-    let pins = Pins::new("/sys/fs/bpf/spare");
-    fs::create_dir(pins.dir()).unwrap();
-    pin(&pins);
-    let error = Pinned::open(&pins).unwrap_err();
-    for pin in fs::read_dir(pins.dir()).unwrap() {
-        fs::remove_file(pin.unwrap().path()).unwrap();
-    }
-    fs::remove_dir(pins.dir()).unwrap();
-    wakeupstats::chain(&error)
-}
-
-#[test]
-fn what_is_not_the_services_own_is_refused_with_the_reason() {
-    let Some(_unload) = pinned() else { return };
-    let load = || Loaded::load().unwrap();
-
-    let swapped = refusal(|pins| load().pin(&pins.map(), &pins.program()).unwrap());
-    let map_only = refusal(|pins| {
-        load().pin(&pins.dir().join("elsewhere"), &pins.map()).unwrap();
-    });
-    let strangers = refusal(|pins| {
-        load().pin(&pins.program(), &pins.dir().join("elsewhere")).unwrap();
-        load().pin(&pins.dir().join("another"), &pins.map()).unwrap();
-    });
-    let another_name = refusal(|pins| {
-        load().pin(&pins.program(), &pins.map()).unwrap();
-        fs::remove_file(pins.program()).unwrap();
-        let object = ObjectBuilder::default().open_memory(&WALK.0).unwrap().load().unwrap();
-        object.progs_mut().next().unwrap().pin(pins.program()).unwrap();
-    });
-    let another_layout = refusal(|pins| {
-        let opened = ObjectBuilder::default().open_memory(&OTHER_LAYOUT.0).unwrap();
-        let mut object = opened.load().unwrap();
-        object.progs_mut().next().unwrap().pin(pins.program()).unwrap();
-        object.maps_mut().next().unwrap().pin(pins.map()).unwrap();
-    });
-
-    assert!(swapped.contains("bpf-map, instead of bpf-prog"), "{swapped}");
-    assert!(map_only.contains("nothing is pinned there"), "{map_only}");
-    assert!(strangers.contains("does not write to the map that is pinned beside"), "{strangers}");
-    assert!(another_name.contains("\"find\" of type 31, instead of"), "{another_name}");
-    assert!(another_layout.contains("not as this service expects"), "{another_layout}");
-    assert!(Pinned::open(&Pins::new(DEFAULT_DIR)).is_ok());
-}
-
-#[test]
 fn pins_of_others_are_refused_to_whom_they_do_not_belong() {
     let Some(_unload) = pinned() else { return };
     pin::load(&Pins::new(DEFAULT_DIR), Owner { uid: 0, gid: 0 }).unwrap();
@@ -280,6 +110,9 @@ fn pins_of_others_are_refused_to_whom_they_do_not_belong() {
     assert_eq!(status().backend, SnapshotBackend::SYSFS);
     let reasons = passed_over();
     assert!(reasons[0].1.contains("this process may not read it"), "{reasons:?}");
+    // The same pins, but now the service's.
+    backend::load_and_pin().unwrap();
+    wait_for(SnapshotBackend::PINNED, true);
 }
 
 /// Calls until told to stop. Each call must succeed, and what lives throughout must be in each reply
@@ -367,47 +200,4 @@ fn pins_that_stay_gone_cost_no_call() {
         assert!(begin.elapsed() < NOTICE_LIMIT, "the program is still there");
         thread::sleep(Duration::from_millis(10));
     }
-}
-
-#[test]
-fn readers_of_one_pinned_program_get_nothing_of_each_other() {
-    let Some(_unload) = pinned() else { return };
-    let _sources = sources::eventfds(600).unwrap();
-    let ids = many::ids_in_sysfs();
-    let halves = [0..=299, 300..=u32::MAX];
-    let open = || Pinned::open(&Pins::new(DEFAULT_DIR)).unwrap();
-    // Others who write other ids to the same places of the same map.
-    let disturb = |half: usize| {
-        let halves = halves.clone();
-        move || {
-            let mut other = open();
-            for _ in 0..50 {
-                other.run(halves[half].clone()).unwrap();
-            }
-        }
-    };
-    let mut walker = open().into_walker();
-
-    meanwhile(disturb(0), || {
-        meanwhile(disturb(1), || {
-            for _ in 0..300 {
-                let snapshot = walker.snapshot().unwrap();
-                let read: BTreeSet<u32> = snapshot.sources.iter().map(|it| it.id).collect();
-                assert_eq!((read.len(), &read), (snapshot.sources.len(), &ids));
-            }
-        });
-    });
-}
-
-#[test]
-fn command_line_says_what_load_does() {
-    let help = Command::new(daemon::PATH).args(["load", "--help"]).output().unwrap();
-    let help = String::from_utf8(help.stdout).unwrap();
-    let nowhere = Command::new(daemon::PATH).args(["load", "--pins", "/tmp/x"]).output().unwrap();
-    let nowhere = String::from_utf8(nowhere.stderr).unwrap();
-    let left_out = Command::new(daemon::PATH_WITHOUT_LOADER).arg("load").output().unwrap();
-
-    assert!(help.contains("--uid") && help.contains("[default: 1000]"), "{help}");
-    assert!(nowhere.contains("/tmp is no directory of a BPF file system"), "{nowhere}");
-    assert_eq!(left_out.status.code(), Some(2), "the build for Android has no such command");
 }
