@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-//! Compiles the BPF programs of the tests.
+//! Compiles the BPF programs of the tests, and the AIDL of the benchmark.
 
 use std::env;
 use std::path::{Path, PathBuf};
@@ -8,11 +8,12 @@ use anyhow::{Context, Result};
 use libbpf_cargo::SkeletonBuilder;
 
 fn main() -> Result<()> {
+    println!("cargo::rerun-if-changed=aidl");
     println!("cargo::rerun-if-changed=bpf");
     println!("cargo::rerun-if-changed=../../bpf");
     let out = PathBuf::from(env::var_os("OUT_DIR").context("cargo sets OUT_DIR")?);
 
-    for name in ["walk", "refused", "other_layout", "liar"] {
+    for name in ["walk", "refused", "other_layout", "liar", "ringbuf"] {
         SkeletonBuilder::new()
             .source(Path::new("bpf").join(format!("{name}.bpf.c")))
             // The same as in service/build.rs.
@@ -21,5 +22,10 @@ fn main() -> Result<()> {
             .build()
             .with_context(|| format!("{name}.bpf.c does not build; it needs clang"))?;
     }
-    Ok(())
+    rsbinder_aidl::Builder::new()
+        .source("aidl/wakeupstats/bench/IWakeLockStats.aidl")
+        .include_dir("aidl")
+        .output("bench.rs")
+        .generate()
+        .map_err(|error| anyhow::anyhow!("the benchmark's AIDL: {error}"))
 }

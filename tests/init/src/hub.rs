@@ -16,14 +16,17 @@ const NOTIFY: &str = "/run/hub.notify";
 /// Far more than it ever took (some tens of milliseconds, emulated).
 const READY_WITHIN: Duration = Duration::from_secs(30);
 
-/// Starts the service manager and returns once it serves.
-pub(crate) fn start() -> Result<Child> {
+/// Starts the service manager and returns once it serves. With `may_take_over`, a service may be
+/// registered under the name of one that another user has registered: the first stays in use by
+/// those who have found it.
+pub(crate) fn start(may_take_over: bool) -> Result<Child> {
     let socket = UnixDatagram::bind(NOTIFY).with_context(|| format!("bind {NOTIFY}"))?;
     socket.set_read_timeout(Some(Duration::from_millis(100))).context("set a socket timeout")?;
     // Its words go with the kernel's, into the console log: they are no output of a test.
     let log = OpenOptions::new().write(true).open("/dev/console").context("open /dev/console")?;
     let mut hub = Command::new(PROGRAM)
         .args(["--config", POLICY])
+        .args(may_take_over.then_some("--allow-cross-uid-overwrite"))
         .env("NOTIFY_SOCKET", NOTIFY)
         .stdout(log.try_clone().context("duplicate the console")?)
         .stderr(log)

@@ -2,10 +2,15 @@
 //! What PID 1 of the test VM and the harness on the host say to each other, in the one place that
 //! both read. What the harness has to say is in the initramfs.
 //!
-//! PID 1's words travel on the serial port that also carries the output of the tests, one per line.
+//! PID 1's words, and what the benchmark measured, travel on the serial port that also carries the
+//! output of the tests, one message per line.
 
 use std::fmt;
 use std::str::FromStr;
+
+pub mod bench;
+
+use bench::Row;
 
 /// Begins every line that is meant for the harness and not for the person who reads the output.
 pub const PREFIX: &str = "wakeupstats-vm: ";
@@ -58,11 +63,13 @@ impl From<&str> for Run {
     }
 }
 
-/// One message from PID 1.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// One message from PID 1, or from the program that it runs.
+#[derive(Clone, Debug, PartialEq)]
 pub enum Message {
     /// PID 1 runs, on this kernel release: the sign of life that a boot is judged by.
     Up(String),
+    /// What the benchmark measured of one contender.
+    Measured(Row),
     /// What the guest was asked to do is over. A run that never says this has failed.
     Verdict(Verdict),
 }
@@ -95,6 +102,10 @@ impl fmt::Display for Message {
         f.write_str(PREFIX)?;
         match self {
             Self::Up(release) => write!(f, "up {release}"),
+            Self::Measured(row) => {
+                let row = serde_json::to_string(row).map_err(|_| fmt::Error)?;
+                write!(f, "measured {row}")
+            }
             Self::Verdict(Verdict::Pass) => f.write_str("verdict pass"),
             Self::Verdict(Verdict::Fail(names)) => write!(f, "verdict fail {}", names.join(" ")),
             // One message is one line, whatever the error's text has in it.
@@ -114,6 +125,9 @@ impl FromStr for Message {
         if let Some(release) = words.strip_prefix("up ") {
             return Ok(Self::Up(release.to_owned()));
         }
+        if let Some(row) = words.strip_prefix("measured ") {
+            return serde_json::from_str(row).map(Self::Measured).map_err(|_| unknown());
+        }
         match words.strip_prefix("verdict ").ok_or_else(unknown)?.split_once(' ') {
             None if words == "verdict pass" => Ok(Self::Verdict(Verdict::Pass)),
             Some(("fail", names)) => Ok(Self::Verdict(Verdict::Fail(
@@ -128,11 +142,18 @@ impl FromStr for Message {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::bench::Quartiles;
 
     #[test]
     fn every_message_reads_back_as_it_was_written() {
         for message in [
             Message::Up("7.3.4+deb13-amd64".to_owned()),
+            Message::Measured(Row {
+                sources: 150,
+                contender: "sysfs".to_owned(),
+                wall_ms: Quartiles { median: 45.25, q1: 44.0, q3: 47.125 },
+                cpu_ms: Quartiles { median: 45.0, q1: 43.5, q3: 46.0 },
+            }),
             Message::Verdict(Verdict::Pass),
             Message::Verdict(Verdict::Fail(vec!["parity/load".to_owned(), "names".to_owned()])),
             Message::Verdict(Verdict::Error("mount proc on /proc".to_owned())),
@@ -157,7 +178,12 @@ mod tests {
 
     #[test]
     fn other_lines_are_no_messages() {
-        for line in ["verdict pass", "wakeupstats-vm: verdict", "wakeupstats-vm: verdict passed"] {
+        for line in [
+            "verdict pass",
+            "wakeupstats-vm: verdict",
+            "wakeupstats-vm: verdict passed",
+            "wakeupstats-vm: measured {\"sources\":150}",
+        ] {
             assert_eq!(line.parse::<Message>(), Err(UnknownMessage(line.to_owned())));
         }
     }

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 //! PID 1 of the test VM: mounts, modules, service manager, then the programs it was asked for.
 //!
-//! The kernel passes what follows `--` on its command line as arguments: `test [FILTER…]`, `demo`
-//! or `shell`. It ends with a verdict for the harness and powers the machine off.
+//! The kernel passes what follows `--` on its command line as arguments: `test [FILTER…]`, `demo`,
+//! `bench ROUNDS SOURCES` or `shell`. It ends with a verdict for the harness and powers the machine
+//! off.
 
 mod hub;
 mod machine;
@@ -31,11 +32,13 @@ fn try_main() -> Result<Verdict> {
     machine::raise_limits()?;
     machine::load_modules()?;
     machine::open_binder()?;
-    let hub = hub::start()?;
+    // The benchmark has two daemons, of which one runs as root and the other does not.
+    let hub = hub::start(job == "bench")?;
     match job.as_str() {
         "test" => programs::run_suites(filters, hub),
         "demo" => programs::run_demo(hub),
+        "bench" => programs::run_bench(filters, hub),
         "shell" => programs::run_shell(hub),
-        other => bail!("unknown job {other:?}; known are test, demo and shell"),
+        other => bail!("unknown job {other:?}; known are test, demo, bench and shell"),
     }
 }

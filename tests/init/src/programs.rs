@@ -13,6 +13,7 @@ use crate::{machine, tty};
 
 const SUITES: &str = "/tests";
 const DEMO: &str = "/bin/demo";
+const BENCH: &str = "/bin/bench";
 const BUSYBOX: &str = "/bin/busybox";
 /// Names the kernel, as `tests/kernels.toml` does; set by the harness on the kernel command line.
 const KERNEL_VARIABLE: &str = "WAKEUPSTATS_KERNEL";
@@ -48,13 +49,18 @@ pub(crate) fn run_suites(filters: &[String], hub: Child) -> Result<Verdict> {
 
 /// Runs the demonstration.
 pub(crate) fn run_demo(hub: Child) -> Result<Verdict> {
-    let child = command(Path::new(DEMO)).stdin(Stdio::null()).spawn();
-    let status = wait_for(&child.with_context(|| format!("start {DEMO}"))?, &hub)?;
-    Ok(if succeeded("demo", status) {
-        Verdict::Pass
-    } else {
-        Verdict::Fail(vec!["demo".to_owned()])
-    })
+    run_program("demo", DEMO, &[], hub)
+}
+
+/// Runs the benchmark.
+pub(crate) fn run_bench(arguments: &[String], hub: Child) -> Result<Verdict> {
+    run_program("bench", BENCH, arguments, hub)
+}
+
+fn run_program(name: &str, path: &str, arguments: &[String], hub: Child) -> Result<Verdict> {
+    let child = command(Path::new(path)).args(arguments).stdin(Stdio::null()).spawn();
+    let status = wait_for(&child.with_context(|| format!("start {path}"))?, &hub)?;
+    Ok(if succeeded(name, status) { Verdict::Pass } else { Verdict::Fail(vec![name.to_owned()]) })
 }
 
 /// Runs a shell until it exits. How it exits says nothing about the VM, so it always passes.

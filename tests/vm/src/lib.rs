@@ -3,6 +3,7 @@
 //! daemon to call, and the kernel's power management to make sources do what only it can.
 
 pub mod backend;
+pub mod bench;
 pub mod daemon;
 pub mod kfuncs;
 pub mod many;

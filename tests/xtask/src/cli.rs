@@ -7,7 +7,7 @@ use anyhow::Result;
 use clap::{Args, Parser, Subcommand};
 
 use crate::table::Backend;
-use crate::{api, check, jobs, tests};
+use crate::{api, bench, check, jobs, tests};
 
 /// Builds, boots, tests and checks wakeupstatsd.
 ///
@@ -16,8 +16,9 @@ use crate::{api, check, jobs, tests};
 #[command(
     name = "cargo xtask",
     bin_name = "cargo xtask",
-    after_help = "Exit status: 0 all is well; 1 a test, the demo or a check failed; 2 wrong command \
-                  line; 3 the harness itself failed (no verdict, time limit, hang, download, …).\n\
+    after_help = "Exit status: 0 all is well; 1 a test, the demo, a contender of the benchmark or a \
+                  check failed; 2 wrong command line; 3 the harness itself failed (no verdict, \
+                  time limit, hang, download, …).\n\
                   WAKEUPSTATS_CACHE names the directory that keeps what is downloaded."
 )]
 pub(crate) struct Arguments {
@@ -31,6 +32,10 @@ enum Command {
     Test(TestOptions),
     /// Boots a kernel with the kfuncs and shows the service at work.
     Demo(VmOptions),
+    /// Boots a kernel with the kfuncs and measures every way to read the wakeup sources, by turns.
+    ///
+    /// Each contender must see what there is; how fast it is decides nothing.
+    Bench(bench::Options),
     /// Boots into a shell with binder and the service manager running; `exit` leaves it.
     Shell(ShellOptions),
     /// Checks what needs no VM: format, lints, documentation, house rules, the AIDL and its
@@ -64,7 +69,7 @@ pub(crate) struct VmOptions {
     pub(crate) verbose: bool,
     /// Ends a VM that runs longer than this, as a failure of the harness.
     ///
-    /// By default 1800 for the tests, 300 for the demo, none for the shell.
+    /// By default 1800 for the tests, 300 for the demo, 3600 for the benchmark, none for the shell.
     #[arg(long, value_name = "SECONDS")]
     time_limit: Option<u64>,
 }
@@ -130,6 +135,7 @@ impl Arguments {
         match self.command {
             Command::Test(options) => tests::run(&options),
             Command::Demo(options) => jobs::demo(&options),
+            Command::Bench(options) => bench::run(&options),
             Command::Shell(options) => jobs::shell(&options),
             Command::Check => check::run(),
             Command::AidlApi(AidlApi::Update) => api::update(),

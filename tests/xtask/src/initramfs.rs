@@ -58,6 +58,12 @@ impl Initramfs {
         Ok(())
     }
 
+    /// Adds to the service manager's policy.
+    pub(crate) fn add_policy(&mut self, name: &str, path: &Path) -> Result<()> {
+        self.add(&format!("etc/rsbinder/hub.d/{name}.toml"), read(path)?, 0o644);
+        Ok(())
+    }
+
     /// Adds the list of what PID 1 runs.
     pub(crate) fn add_runs(&mut self, runs: &[Run]) {
         let lines: String = runs.iter().map(|run| format!("{run}\n")).collect();

@@ -13,7 +13,7 @@ use crate::kernel::Kernel;
 use crate::packages;
 use crate::progress::say;
 use crate::table::Table;
-use crate::vm::{Vm, show};
+use crate::vm::{Outcome, Vm, show};
 use crate::workspace::Workspace;
 
 /// The kernel for a person to look at: the one that has everything.
@@ -31,7 +31,7 @@ pub(crate) fn demo(options: &VmOptions) -> Result<bool> {
     let initramfs = initramfs(&workspace, &programs, &kernel)?;
     let mut vm = vm(&workspace, &kernel, initramfs, "demo", options)?;
     vm.time_limit = Some(options.time_limit_or(DEMO_LIMIT));
-    let (verdict, _) = vm.run(&workspace, &mut show)?;
+    let Outcome { verdict, .. } = vm.run(&workspace, &mut show)?;
     if verdict != Verdict::Pass {
         say("the demo failed; its output is above, the kernel's in target/vm/demo.console.log");
     }
@@ -59,7 +59,7 @@ pub(crate) fn shell(options: &ShellOptions) -> Result<bool> {
     let terminal = Terminal::keep();
     let result = vm.run(&workspace, &mut show);
     drop(terminal);
-    let (_, accel) = result?;
+    let Outcome { accel, .. } = result?;
     say(&format!("the VM is off (it ran with {accel})"));
     Ok(true)
 }

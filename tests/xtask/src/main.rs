@@ -1,14 +1,19 @@
 // SPDX-License-Identifier: Apache-2.0
 //! `cargo xtask`: builds, boots, tests and checks the project.
 //!
-//! Exit status: 0 when all is well, 1 when a test, the demo or a check failed, 2 for a wrong command
-//! line, 3 when the harness itself failed, so that nothing can be said about the project.
+//! Exit status: 0 when all is well, 1 when a test, the demo, a contender of the benchmark or a check
+//! failed, 2 for a wrong command line, 3 when the harness itself failed, so that nothing can be said
+//! about the project.
 
 mod accel;
 mod aidl;
 mod api;
 mod api_probe;
 mod apt;
+mod bench;
+mod bench_plot;
+mod bench_report;
+mod bench_table;
 mod cache;
 mod check;
 mod cli;

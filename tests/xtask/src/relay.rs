@@ -4,7 +4,7 @@
 use init::{Message, PREFIX};
 
 /// A piece of the stream.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug, PartialEq)]
 pub(crate) enum Piece {
     /// To be shown unchanged.
     Text(Vec<u8>),

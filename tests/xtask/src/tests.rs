@@ -13,7 +13,7 @@ use crate::packages;
 use crate::progress::say_error;
 use crate::table::{Choice, Table};
 use crate::tally::{Count, Tally};
-use crate::vm::{Vm, show};
+use crate::vm::{Outcome, Vm, show};
 use crate::workspace::Workspace;
 
 /// Seconds for all suites of one kernel.
@@ -126,7 +126,7 @@ fn run_kernel(
     let mut vm = Vm::prepare(workspace, kernel, &initramfs, job, options.vm.verbose)?;
     vm.time_limit = Some(options.vm.time_limit_or(TIME_LIMIT));
     let mut tally = Tally::default();
-    let (verdict, accel) = vm.run(workspace, &mut |bytes| {
+    let Outcome { verdict, accel, .. } = vm.run(workspace, &mut |bytes| {
         show(bytes);
         tally.feed(bytes);
     })?;

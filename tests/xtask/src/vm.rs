@@ -9,6 +9,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail};
+use init::bench::Row;
 use init::{Message, Verdict};
 
 use crate::accel::{self, Accel};
@@ -62,6 +63,15 @@ struct End {
     verdict: Option<Verdict>,
     marker: Option<&'static str>,
     cut: Option<Cut>,
+    measured: Vec<Row>,
+}
+
+/// What came out of a run.
+pub(crate) struct Outcome {
+    pub(crate) verdict: Verdict,
+    pub(crate) accel: Accel,
+    /// What the benchmark measured.
+    pub(crate) measured: Vec<Row>,
 }
 
 impl<'a> Vm<'a> {
@@ -96,11 +106,11 @@ impl<'a> Vm<'a> {
         &self,
         workspace: &Workspace,
         output: &mut dyn FnMut(&[u8]),
-    ) -> Result<(Verdict, Accel)> {
+    ) -> Result<Outcome> {
         let candidates = accel::candidates(workspace.cache());
         for (number, &accel) in (1..).zip(&candidates) {
             let on_trial = number < candidates.len();
-            let (end, status, console) = self.attempt(accel, on_trial, output)?;
+            let (mut end, status, console) = self.attempt(accel, on_trial, output)?;
             if end.up && candidates.len() > 1 {
                 accel::remember(workspace.cache(), accel);
             }
@@ -108,13 +118,14 @@ impl<'a> Vm<'a> {
                 say(&format!("{accel} does not run the VM here; trying {}", Accel::Tcg));
                 continue;
             }
+            let measured = std::mem::take(&mut end.measured);
             let judged = end.judge(status);
             if judged.is_err() {
                 say(&console.report());
             }
             let name = &self.kernel.name;
             let verdict = judged.with_context(|| format!("the VM of kernel {name} failed"))?;
-            return Ok((verdict, accel));
+            return Ok(Outcome { verdict, accel, measured });
         }
         bail!("QEMU has no accelerator here");
     }
@@ -176,6 +187,7 @@ impl<'a> Vm<'a> {
                                 end.up = true;
                                 step.take().into_iter().for_each(Step::done);
                             }
+                            Piece::Message(Message::Measured(row)) => end.measured.push(row),
                             Piece::Message(Message::Verdict(verdict)) => {
                                 end.verdict = Some(verdict);
                                 stop_at = Some(Instant::now() + POWER_OFF_GRACE);
@@ -291,7 +303,7 @@ mod unit_tests {
     #[test]
     fn a_marker_outweighs_a_verdict() {
         let marker = Some("kernel panic");
-        let end = End { up: true, verdict: Some(Verdict::Pass), marker, cut: None };
+        let end = End { up: true, verdict: Some(Verdict::Pass), marker, ..End::default() };
         assert!(end.judge(None).unwrap_err().to_string().contains("kernel panic"));
     }
 

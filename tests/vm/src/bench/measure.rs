@@ -1,0 +1,112 @@
+// SPDX-License-Identifier: Apache-2.0
+//! Time that passes, and time of processors.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, ensure};
+use rustix::time::{ClockId, clock_gettime};
+
+use super::Contender;
+
+/// What one call takes, in milliseconds.
+#[derive(Clone, Copy, Debug)]
+pub struct Sample {
+    /// Time that passes.
+    pub wall_ms: f64,
+    /// User and system time of all processes that take part.
+    pub cpu_ms: f64,
+}
+
+/// Another process, whose time is taken.
+///
+/// The runtime of its threads is read from /proc, where the scheduler has it to the nanosecond. A
+/// process's CPU clock has the same numbers, but needs unsafe code to get at.
+#[derive(Clone, Debug)]
+pub struct Process {
+    tasks: PathBuf,
+}
+
+impl Process {
+    /// The process with this id.
+    pub fn new(pid: u32) -> Self {
+        Process { tasks: format!("/proc/{pid}/task").into() }
+    }
+
+    /// The processor time of its threads so far. Waits until all of them sleep: only then is what
+    /// they did accounted for, and the answer that woke us is not the last that they do.
+    fn cpu(&self) -> Result<Duration> {
+        let mut total = Duration::ZERO;
+        for task in fs::read_dir(&self.tasks).with_context(|| "a process has ended")? {
+            let task = task?.path();
+            while !sleeps(&task)? {
+                std::thread::yield_now();
+            }
+            let text = fs::read_to_string(task.join("schedstat"))?;
+            let runtime = text.split(' ').next().and_then(|first| first.parse().ok());
+            total += Duration::from_nanos(runtime.context("schedstat has no runtime")?);
+        }
+        Ok(total)
+    }
+}
+
+/// Whether a thread waits for something. Its state follows its name, which is in parentheses.
+fn sleeps(task: &Path) -> Result<bool> {
+    let stat = fs::read_to_string(task.join("stat"))?;
+    let (_, state) = stat.rsplit_once(") ").context("stat has no state")?;
+    Ok(!state.starts_with('R'))
+}
+
+fn cpu(processes: &[Process]) -> Result<Duration> {
+    processes.iter().map(Process::cpu).sum()
+}
+
+/// The processor time of this process so far.
+fn own_cpu() -> Result<Duration> {
+    Ok(clock_gettime(ClockId::ProcessCPUTime).try_into()?)
+}
+
+/// Adds up the time of several stretches, as this process has it.
+#[derive(Debug, Default)]
+struct Stopwatch {
+    wall: Duration,
+    cpu: Duration,
+}
+
+impl Stopwatch {
+    fn time<T>(&mut self, work: impl FnOnce() -> Result<T>) -> Result<T> {
+        let cpu = own_cpu()?;
+        let begin = Instant::now();
+        let done = work()?;
+        self.wall += begin.elapsed();
+        self.cpu += own_cpu()?.saturating_sub(cpu);
+        Ok(done)
+    }
+}
+
+/// Calls a contender `count` times. Returns what one call took, on average. `change` is done before
+/// each call for those who want it, and its time not taken.
+pub fn batch(
+    contender: &mut dyn Contender,
+    count: u32,
+    mut change: impl FnMut() -> Result<()>,
+) -> Result<Sample> {
+    ensure!(count > 0, "a batch without calls");
+    let others = contender.processes().to_vec();
+    let others_before = cpu(&others)?;
+    let mut watch = Stopwatch::default();
+    if contender.wants_changes() {
+        for _ in 0..count {
+            change()?;
+            watch.time(|| contender.call())?;
+        }
+    } else {
+        // All in one: reading the clocks takes a part of what the fastest take.
+        watch.time(|| (0..count).try_for_each(|_| contender.call()))?;
+    }
+    let cpu = watch.cpu + cpu(&others)?.saturating_sub(others_before);
+    let calls = f64::from(count * contender.calls());
+    let per_call = |time: Duration| time.as_secs_f64() * 1e3 / calls;
+    Ok(Sample { wall_ms: per_call(watch.wall), cpu_ms: per_call(cpu) })
+}

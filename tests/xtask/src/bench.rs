@@ -1,0 +1,119 @@
+// SPDX-License-Identifier: Apache-2.0
+//! `cargo xtask bench`: boots, measures every way to read the wakeup sources, and shows the result.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, Result, bail};
+use clap::Args;
+use init::Verdict;
+
+use crate::bench_report::Report;
+use crate::cli::VmOptions;
+use crate::guest;
+use crate::initramfs::Initramfs;
+use crate::jobs;
+use crate::packages;
+use crate::progress::say;
+use crate::table::{Kfuncs, Table};
+use crate::vm::{Outcome, Vm, show};
+use crate::workspace::Workspace;
+use crate::{bench_plot, bench_table};
+
+/// What a phone has, what few have, and what none has.
+const SOURCES: &[u32] = &[50, 150, 500, 2_000, 4_000];
+const ROUNDS: u32 = 30;
+
+/// To see that all contenders answer and agree.
+const QUICK_SOURCES: &[u32] = &[50, 150];
+const QUICK_ROUNDS: u32 = 5;
+
+/// Seconds. Emulated, it takes some 3 minutes.
+const TIME_LIMIT: u64 = 3_600;
+
+#[derive(Args)]
+pub(crate) struct Options {
+    /// Few rounds and few sources: whether all contenders answer and agree, in less than 5 minutes.
+    #[arg(long)]
+    quick: bool,
+    /// Rounds that count [default: 30; 5 with --quick].
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    rounds: Option<u32>,
+    /// Numbers of wakeup sources, the machine's own included, with commas, 20 to 5000 [default:
+    /// 50,150,500,2000,4000; 50,150 with --quick].
+    #[arg(long, value_name = "LIST", value_delimiter = ',',
+          value_parser = clap::value_parser!(u32).range(20..=5_000))]
+    sources: Option<Vec<u32>>,
+    /// Writes the results there.
+    #[arg(long, value_name = "PATH")]
+    json: Option<PathBuf>,
+    /// Writes plots to this directory: bench-sources.svg and bench-150.svg.
+    #[arg(long, value_name = "DIR")]
+    svg: Option<PathBuf>,
+    /// Which kernel of tests/kernels.toml, one with the kfuncs.
+    #[arg(long, value_name = "NAME", default_value = jobs::DEFAULT_KERNEL)]
+    kernel: String,
+    #[command(flatten)]
+    vm: VmOptions,
+}
+
+impl Options {
+    fn rounds(&self) -> u32 {
+        self.rounds.unwrap_or(if self.quick { QUICK_ROUNDS } else { ROUNDS })
+    }
+
+    /// In rising order, as the guest only ever makes more.
+    fn sources(&self) -> Vec<u32> {
+        let default = if self.quick { QUICK_SOURCES } else { SOURCES };
+        let mut sources = self.sources.clone().unwrap_or_else(|| default.to_vec());
+        sources.sort_unstable();
+        sources.dedup();
+        sources
+    }
+}
+
+/// Runs it. False if a contender failed; how fast each is decides nothing.
+pub(crate) fn run(options: &Options) -> Result<bool> {
+    let workspace = Workspace::load()?;
+    packages::ensure(&[packages::BUILD, packages::VM, packages::MODULE])?;
+    let table = Table::load(&workspace)?;
+    let kernel = table.fetch(&workspace, table.kernel(&options.kernel)?)?;
+    if kernel.kfuncs == Kfuncs::None {
+        bail!("kernel {} has no kfuncs: most contenders can't run there", kernel.name);
+    }
+    let programs = guest::build_for_tests(&workspace)?;
+    let mut initramfs = Initramfs::new(&programs, &kernel, &workspace.tests_file("hub.toml"))?;
+    initramfs.add_policy("bench", &workspace.tests_file("vm/src/bench/hub.toml"))?;
+    let sources: Vec<String> = options.sources().iter().map(u32::to_string).collect();
+    let job = vec!["bench".to_owned(), options.rounds().to_string(), sources.join(",")];
+    let mut vm = Vm::prepare(&workspace, &kernel, &initramfs, job, options.vm.verbose)?;
+    vm.time_limit = Some(options.vm.time_limit_or(TIME_LIMIT));
+    let Outcome { verdict, accel, measured } = vm.run(&workspace, &mut show)?;
+
+    let report = Report {
+        kernel: kernel.release.clone(),
+        accel: accel.to_string(),
+        rounds: options.rounds(),
+        rows: measured,
+    };
+    print!("{}", bench_table::text(&report));
+    if let Some(path) = &options.json {
+        write(path, &report.to_json()?)?;
+    }
+    if let Some(directory) = &options.svg {
+        fs::create_dir_all(directory).with_context(|| format!("create {}", directory.display()))?;
+        write(&directory.join("bench-sources.svg"), &bench_plot::by_sources(&report)?)?;
+        write(&directory.join("bench-150.svg"), &bench_plot::at_150(&report)?)?;
+    }
+    if verdict != Verdict::Pass {
+        say("the benchmark failed; what failed is above, the kernel's words in \
+             target/vm/bench.console.log");
+    }
+    Ok(verdict == Verdict::Pass)
+}
+
+fn write(path: &Path, text: &str) -> Result<()> {
+    fs::write(path, text).with_context(|| format!("write {}", path.display()))?;
+    say(&format!("wrote {}", path.display()));
+    Ok(())
+}
