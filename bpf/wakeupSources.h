@@ -27,10 +27,10 @@ typedef long long ws_s64;
  * One element of the map. Sources are packed into it as records of variable length, so that a short
  * name costs little, and that one element holds many: BPF_MAP_LOOKUP_BATCH costs per element.
  */
-#define WS_CHUNK_BYTES 16368
+#define WS_CHUNK_BYTES 4080
 
-/* Elements in the map unless its creator says otherwise: 128 KiB, about 1,150 sources. */
-#define WS_CHUNKS 8
+/* Elements in the map unless its creator says otherwise: 128 KiB, about 1,050 sources. */
+#define WS_CHUNKS 32
 
 /* ws_record.flags */
 #define WS_ACTIVE	1u /* the kernel's active bit */

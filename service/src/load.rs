@@ -99,7 +99,7 @@ impl Loaded {
         Self::load_with_room(WS_CHUNKS)
     }
 
-    /// Loads the program with room for `chunks` chunks of 16 KiB.
+    /// Loads the program with room for `chunks` chunks of 4 KiB.
     pub fn load_with_room(chunks: u32) -> Result<Self, Error> {
         libbpf_rs::set_print(Some((PrintLevel::Debug, log_libbpf)));
         let object = open_and_load(chunks)?;

@@ -54,7 +54,7 @@ pub fn args(ids: RangeInclusive<u32>) -> ws_args {
 /// How far a [`Walker`] may go.
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {
-    /// The most chunks (of 16 KiB each) that the map may grow to.
+    /// The most chunks (of 4 KiB each) that the map may grow to.
     pub max_chunks: u32,
     /// The most walks that one snapshot may take.
     pub max_walks: u32,
@@ -64,7 +64,7 @@ impl Default for Limits {
     /// 8 MiB of kernel memory, enough for 16,384 sources all of which have the longest names; and
     /// so many walks that only time limits what a map of 128 KiB can be made to yield.
     fn default() -> Self {
-        Limits { max_chunks: 512, max_walks: 1024 }
+        Limits { max_chunks: 2048, max_walks: 1024 }
     }
 }
 

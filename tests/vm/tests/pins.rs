@@ -16,6 +16,7 @@ use std::time::{Duration, Instant};
 
 use libbpf_rs::{MapHandle, MapType, ObjectBuilder, libbpf_sys};
 use wakeupstats::backends::Open;
+use wakeupstats::layout::{WS_CHUNKS, ws_chunk};
 use wakeupstats::load::Loaded;
 use wakeupstats::pin::{self, Outcome, Owner};
 use wakeupstats::pinned::{self, Pinned};
@@ -26,6 +27,12 @@ use wakeupstats_vm::daemon::{self, Daemon, SYSTEM};
 use wakeupstats_vm::meanwhile::meanwhile;
 use wakeupstats_vm::pinning::{NOTICE_LIMIT, OWNER, pinned, status, wait_for};
 use wakeupstats_vm::{backend, many, sources};
+
+/// Chunks of the map of an older program, more than the usual.
+const OLDER_CHUNKS: u32 = 2 * WS_CHUNKS;
+
+/// What a chunk takes.
+const CHUNK_BYTES: i64 = size_of::<ws_chunk>() as i64;
 
 /// How often older pins are replaced.
 const ROUNDS: usize = 5;
@@ -109,7 +116,7 @@ fn pin_older() {
     let pins = Pins::new(DEFAULT_DIR);
     backend::unload().unwrap();
     fs::create_dir(pins.dir()).unwrap();
-    Loaded::load_with_room(16).unwrap().pin(&pins.program(), &pins.map()).unwrap();
+    Loaded::load_with_room(OLDER_CHUNKS).unwrap().pin(&pins.program(), &pins.map()).unwrap();
     for path in [pins.program(), pins.map()] {
         chown(&path, Some(SYSTEM), Some(SYSTEM)).unwrap();
         fs::set_permissions(&path, fs::Permissions::from_mode(0o440)).unwrap();
@@ -132,14 +139,14 @@ fn older_pins_are_replaced_in_one_step_and_the_service_takes_the_new() {
     for _ in 0..ROUNDS {
         pin_older();
         wait_for(SnapshotBackend::PINNED, true);
-        assert_eq!(status().roomBytes, 16 * 16 * 1024);
+        assert_eq!(status().roomBytes, i64::from(OLDER_CHUNKS) * CHUNK_BYTES);
         fs::create_dir(&interrupted).unwrap();
         others.store(0, Ordering::Relaxed);
         meanwhile(watch, || {
             let outcome = pin::load(&Pins::new(DEFAULT_DIR), OWNER).unwrap();
             assert_eq!(outcome, Outcome::Replaced);
             let begin = Instant::now();
-            while status().roomBytes != 8 * 16 * 1024 {
+            while status().roomBytes != i64::from(WS_CHUNKS) * CHUNK_BYTES {
                 assert!(begin.elapsed() < NOTICE_LIMIT, "{:?}", status());
             }
         });
@@ -216,7 +223,7 @@ fn what_is_not_the_services_own_is_refused_with_the_reason() {
         let map = MapHandle::create(MapType::Array, Some(name), 4, value_size, 8, &options);
         map.unwrap().pin(pins.map()).unwrap();
     };
-    let another_map = refusal(|pins| map_with(pins, "other", 16_384));
+    let another_map = refusal(|pins| map_with(pins, "other", CHUNK_BYTES as u32));
     let another_size = refusal(|pins| map_with(pins, "records", 8_192));
     let impostor = |object: &'static [u8]| {
         refusal(|pins| {
@@ -235,7 +242,7 @@ fn what_is_not_the_services_own_is_refused_with_the_reason() {
     assert!(another_map.contains("a map \"other\" of type 2 with keys"), "{another_map}");
     assert!(another_size.contains("values of 8192 bytes, instead of"), "{another_size}");
     assert!(another_layout.contains("not as this service expects"), "{another_layout}");
-    assert!(liar.contains("claims to fill 4294967295 chunks of a map of 8"), "{liar}");
+    assert!(liar.contains("claims to fill 4294967295 chunks of a map of 32"), "{liar}");
     assert!(Pinned::open(&Pins::new(DEFAULT_DIR)).is_ok());
 }
 
