@@ -278,6 +278,19 @@ fn readers_of_one_pinned_program_get_nothing_of_each_other() {
 }
 
 #[test]
+fn build_for_android_has_neither_libbpf_nor_the_program() {
+    // A symbol of libbpf's, and one of the embedded object's.
+    let signs: [&[u8]; 2] = [b"bpf_object__load", b"bpf_wakeup_sources_get_head"];
+    let has = |path: &str| {
+        let bytes = fs::read(path).unwrap();
+        signs.map(|sign| bytes.windows(sign.len()).any(|window| window == sign))
+    };
+
+    assert_eq!(has(daemon::PATH_WITHOUT_LOADER), [false, false]);
+    assert_eq!(has(daemon::PATH), [true, true]);
+}
+
+#[test]
 fn command_line_says_what_load_does() {
     let help = Command::new(daemon::PATH).args(["load", "--help"]).output().unwrap();
     let help = String::from_utf8(help.stdout).unwrap();
