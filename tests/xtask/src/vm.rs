@@ -23,6 +23,9 @@ use crate::workspace::Workspace;
 
 /// An accelerator on trial has this long to bring PID 1 up. KVM takes two seconds where it works.
 const TRIAL: Duration = Duration::from_secs(12);
+/// How often a kernel is booted that dies before PID 1 begins. While it patches its own code on two
+/// CPUs, QEMU's emulation sometimes trips over that (`Oops: int3`), and none of our code has run yet.
+const BOOTS: u32 = 3;
 /// What a kernel that is lost still prints (registers, the stack) is worth waiting for.
 const MARKER_GRACE: Duration = Duration::from_secs(2);
 /// Powering off after the verdict takes about a second, emulated.
@@ -110,7 +113,7 @@ impl<'a> Vm<'a> {
         let candidates = accel::candidates(workspace.cache());
         for (number, &accel) in (1..).zip(&candidates) {
             let on_trial = number < candidates.len();
-            let (mut end, status, console) = self.attempt(accel, on_trial, output)?;
+            let (mut end, status, console) = self.boot(accel, on_trial, output)?;
             if end.up && candidates.len() > 1 {
                 accel::remember(workspace.cache(), accel);
             }
@@ -128,6 +131,25 @@ impl<'a> Vm<'a> {
             return Ok(Outcome { verdict, accel, measured });
         }
         bail!("QEMU has no accelerator here");
+    }
+
+    /// Attempts until PID 1 is up, or until that is not to be expected.
+    fn boot(
+        &self,
+        accel: Accel,
+        on_trial: bool,
+        output: &mut dyn FnMut(&[u8]),
+    ) -> Result<(End, Option<ExitStatus>, Console)> {
+        let mut boots = 1;
+        loop {
+            let (end, status, console) = self.attempt(accel, on_trial, output)?;
+            if on_trial || boots == BOOTS || !end.died_young() {
+                return Ok((end, status, console));
+            }
+            say(&console.report());
+            say(&format!("the kernel died before PID 1 began, in boot {boots} of at most {BOOTS}"));
+            boots += 1;
+        }
     }
 
     fn attempt(
@@ -218,6 +240,11 @@ impl<'a> Vm<'a> {
 }
 
 impl End {
+    /// Whether the kernel died before PID 1 began.
+    fn died_young(&self) -> bool {
+        self.marker.is_some() && !self.up
+    }
+
     /// The verdict, or why there is none that could be believed.
     fn judge(self, status: Option<ExitStatus>) -> Result<Verdict> {
         if let Some(marker) = self.marker {
@@ -305,6 +332,14 @@ mod unit_tests {
         let marker = Some("kernel panic");
         let end = End { up: true, verdict: Some(Verdict::Pass), marker, ..End::default() };
         assert!(end.judge(None).unwrap_err().to_string().contains("kernel panic"));
+    }
+
+    #[test]
+    fn only_a_kernel_that_died_before_pid_1_began_died_young() {
+        let marker = Some("kernel oops");
+        assert!(End { marker, ..End::default() }.died_young());
+        assert!(!End { marker, up: true, ..End::default() }.died_young());
+        assert!(!End::default().died_young());
     }
 
     #[test]
