@@ -9,6 +9,7 @@
 #include "kernel.h"
 #include <bpf/bpf_helpers.h>
 #include <bpf/bpf_core_read.h>
+#include "records.h"
 #include "wakeupSources.h"
 
 /* Far more entries than any kernel has, but an end to the walk whatever the list looks like. */
@@ -24,14 +25,6 @@
 struct bpf_ws_lock *bpf_wakeup_sources_read_lock(void) __ksym;
 void bpf_wakeup_sources_read_unlock(struct bpf_ws_lock *lock) __ksym;
 void *bpf_wakeup_sources_get_head(void) __ksym;
-
-struct {
-	__uint(type, BPF_MAP_TYPE_ARRAY);
-	__uint(map_flags, BPF_F_MMAPABLE);
-	__uint(max_entries, WS_CHUNKS);
-	__type(key, __u32);
-	__type(value, struct ws_chunk);
-} records SEC(".maps");
 
 /*
  * Orders the reads before it against those after it, on every CPU: BPF's atomic operations that

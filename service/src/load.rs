@@ -144,10 +144,8 @@ impl Program for Loaded {
             .map_err(io::Error::other)?
             .test_run(ProgramInput { context_in, ..ProgramInput::default() })
             .map_err(io::Error::other)?;
-        match output.return_value.cast_signed() {
-            0 => Ok(args),
-            error => Err(io::Error::from_raw_os_error(error.saturating_neg())),
-        }
+        walk::returned(output.return_value.cast_signed())?;
+        Ok(args)
     }
 
     fn chunks(&self, count: u32) -> io::Result<&[ws_chunk]> {

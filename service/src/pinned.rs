@@ -124,10 +124,9 @@ impl Pinned {
     /// Runs the program and copies its records. None if another run came between.
     fn try_run(&mut self, ids: &RangeInclusive<u32>) -> io::Result<Option<ws_args>> {
         let mut args = walk::args(ids.clone());
-        match self.program.run(&mut args)? {
-            0 => (),
-            error if error == -Errno::BUSY.raw_os_error() => return Ok(None),
-            error => return Err(io::Error::from_raw_os_error(error.saturating_neg())),
+        match walk::returned(self.program.run(&mut args)?) {
+            Err(error) if Errno::from_io_error(&error) == Some(Errno::BUSY) => return Ok(None),
+            result => result?,
         }
         if args.chunks > self.map.len() {
             let told = format!("{} chunks of a map of {}", args.chunks, self.map.len());

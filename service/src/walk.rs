@@ -51,6 +51,14 @@ pub fn args(ids: RangeInclusive<u32>) -> ws_args {
     }
 }
 
+/// What the program returned: 0, or the negative number of an error.
+pub fn returned(value: i32) -> io::Result<()> {
+    match value {
+        0 => Ok(()),
+        error => Err(io::Error::from_raw_os_error(error.saturating_neg())),
+    }
+}
+
 /// How far a [`Walker`] may go.
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {

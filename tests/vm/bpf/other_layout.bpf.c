@@ -4,15 +4,7 @@
  * version: it refuses the project's layout.
  */
 #include "kfuncs.h"
-#include "../../../bpf/wakeupSources.h"
-
-struct {
-	__uint(type, BPF_MAP_TYPE_ARRAY);
-	__uint(map_flags, BPF_F_MMAPABLE);
-	__uint(max_entries, WS_CHUNKS);
-	__type(key, __u32);
-	__type(value, struct ws_chunk);
-} records SEC(".maps");
+#include "../../../bpf/records.h"
 
 SEC("syscall")
 int snapshot(struct ws_args *args)

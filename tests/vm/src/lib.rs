@@ -8,6 +8,7 @@ pub mod daemon;
 pub mod kfuncs;
 pub mod many;
 pub mod meanwhile;
+pub mod objects;
 pub mod pinning;
 pub mod power;
 pub mod sources;

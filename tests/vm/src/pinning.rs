@@ -52,11 +52,11 @@ pub fn passed_over() -> Vec<(SnapshotBackend, String)> {
     status().passedOver.into_iter().map(|passed| (passed.backend, passed.reason)).collect()
 }
 
-/// Calls until the service reads by another backend than this one, or by this one.
-pub fn wait_for(backend: SnapshotBackend, wanted: bool) {
+/// Calls until the service reads by this backend.
+pub fn wait_for(backend: SnapshotBackend) {
     let begin = Instant::now();
     let service = daemon::service().unwrap();
-    while (service.getSnapshot(&SnapshotQuery::default()).unwrap().backend == backend) != wanted {
+    while service.getSnapshot(&SnapshotQuery::default()).unwrap().backend != backend {
         assert!(begin.elapsed() < NOTICE_LIMIT, "{:?}", status());
     }
 }

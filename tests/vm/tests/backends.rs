@@ -112,7 +112,7 @@ fn pins_of_others_are_refused_to_whom_they_do_not_belong() {
     assert!(reasons[0].1.contains("this process may not read it"), "{reasons:?}");
     // The same pins, but now the service's.
     backend::load_and_pin().unwrap();
-    wait_for(SnapshotBackend::PINNED, true);
+    wait_for(SnapshotBackend::PINNED);
 }
 
 /// Calls until told to stop. Each call must succeed, and what lives throughout must be in each reply
@@ -161,15 +161,15 @@ fn pins_that_are_deleted_and_made_anew_cost_no_call() {
 
     let calls = with_clients(|| {
         for _ in 0..ROUNDS {
-            wait_for(SnapshotBackend::PINNED, true);
+            wait_for(SnapshotBackend::PINNED);
             // Not as `unload` does: one by one, in sight of everybody.
             fs::remove_file(pins.program()).unwrap();
-            wait_for(SnapshotBackend::SYSFS, true);
+            wait_for(SnapshotBackend::SYSFS);
             assert!(passed_over()[0].1.contains("nothing is pinned there"));
             fs::remove_file(pins.map()).unwrap();
             backend::load_and_pin().unwrap();
         }
-        wait_for(SnapshotBackend::PINNED, true);
+        wait_for(SnapshotBackend::PINNED);
     });
 
     assert!(calls > CLIENTS * ROUNDS, "{calls}");
@@ -180,13 +180,13 @@ fn pins_that_are_deleted_and_made_anew_cost_no_call() {
 fn pins_that_stay_gone_cost_no_call() {
     let Some(unload) = pinned() else { return };
     let _daemon = Daemon::start_without_privilege(&[]).unwrap();
-    wait_for(SnapshotBackend::PINNED, true);
+    wait_for(SnapshotBackend::PINNED);
     let before = status();
 
     let calls = with_clients(|| {
         drop(unload);
-        wait_for(SnapshotBackend::SYSFS, true);
-        (0..ROUNDS).for_each(|_| wait_for(SnapshotBackend::SYSFS, true));
+        wait_for(SnapshotBackend::SYSFS);
+        (0..ROUNDS).for_each(|_| wait_for(SnapshotBackend::SYSFS));
     });
 
     let after = status();

@@ -16,16 +16,9 @@ use rustix::system::uname;
 use wakeupstats::load::{self, Loaded};
 use wakeupstats::walk::{Limits, Walker};
 use wakeupstats_vm::kfuncs::Kfuncs;
+use wakeupstats_vm::objects::{REFUSED, WALK};
 use wakeupstats_vm::sources::{Sources, file_name};
 use zerocopy::{FromBytes, Immutable, IntoBytes};
-
-/// The compiled `bpf/walk.bpf.c` and `bpf/refused.bpf.c`, aligned as libelf wants them.
-static WALK: &Aligned<[u8]> = &Aligned(*include_bytes!(concat!(env!("OUT_DIR"), "/walk.bpf.o")));
-static REFUSED: &Aligned<[u8]> =
-    &Aligned(*include_bytes!(concat!(env!("OUT_DIR"), "/refused.bpf.o")));
-
-#[repr(align(8))]
-struct Aligned<T: ?Sized>(T);
 
 /// include/linux/bpf_verifier.h: the log is the figures alone.
 const BPF_LOG_STATS: u32 = 4;
@@ -94,7 +87,7 @@ fn assert_names_missing_kfunc(log: &str) {
 /// kernel, as they word some reasons differently.
 #[track_caller]
 fn assert_refused(name: &str, reasons: &[&str]) {
-    let (loaded, log) = load_program(&REFUSED.0, name, 0);
+    let (loaded, log) = load_program(REFUSED, name, 0);
 
     assert!(loaded.is_none(), "{name} was loaded");
     if has_kfuncs() {
@@ -130,7 +123,7 @@ fn find(object: &Object, name: &str) -> Search {
 #[test]
 fn plain_walk_finds_an_active_source_with_its_times() {
     const NAME: &str = "kfuncs-plain";
-    let Some((object, _)) = load_right(&WALK.0, "find", 0) else { return };
+    let Some((object, _)) = load_right(WALK, "find", 0) else { return };
     let mut sources = Sources::new().unwrap();
     sources.add_fifo(&file_name(NAME.as_bytes())).unwrap();
 
@@ -180,13 +173,13 @@ fn projects_program_finds_an_active_source_with_its_times() {
     assert!(active.total_time_ns >= active.active_time_ns, "{active:?}");
     assert!(!relaxed.active && relaxed.active_time_ns == 0, "{relaxed:?}");
     // The plain program, which shares nothing with the project's, reads the same.
-    let (object, _) = load_right(&WALK.0, "find", 0).unwrap();
+    let (object, _) = load_right(WALK, "find", 0).unwrap();
     assert_eq!(find(&object, NAME).total_time, relaxed.total_time_ns.cast_unsigned());
 }
 
 #[test]
 fn right_use_loads_and_runs() {
-    let Some((object, _)) = load_right(&REFUSED.0, "right", 0) else { return };
+    let Some((object, _)) = load_right(REFUSED, "right", 0) else { return };
 
     let program = object.progs_mut().find(|program| program.name() == "right").unwrap();
     assert_eq!(program.test_run(ProgramInput::default()).unwrap().return_value, 0);

@@ -25,6 +25,7 @@ use wakeupstats::walk::Program;
 use wakeupstats_aidl::{SnapshotBackend, SnapshotQuery};
 use wakeupstats_vm::daemon::{self, Daemon, SYSTEM};
 use wakeupstats_vm::meanwhile::meanwhile;
+use wakeupstats_vm::objects::{LIAR, OTHER_LAYOUT, WALK};
 use wakeupstats_vm::pinning::{NOTICE_LIMIT, OWNER, pinned, status, wait_for};
 use wakeupstats_vm::{backend, many, sources};
 use zerocopy::{FromBytes, IntoBytes};
@@ -46,16 +47,6 @@ const SNAPSHOTS_LIMIT: Duration = Duration::from_secs(120);
 
 /// So many that somebody who looks all the time would see a moment without pins, if there were one.
 const REPLACEMENTS: usize = 50;
-
-/// Compiled programs of `bpf/`, aligned as libelf wants them.
-static WALK: &Aligned<[u8]> = &Aligned(*include_bytes!(concat!(env!("OUT_DIR"), "/walk.bpf.o")));
-static OTHER_LAYOUT: &Aligned<[u8]> =
-    &Aligned(*include_bytes!(concat!(env!("OUT_DIR"), "/other_layout.bpf.o")));
-
-static LIAR: &Aligned<[u8]> = &Aligned(*include_bytes!(concat!(env!("OUT_DIR"), "/liar.bpf.o")));
-
-#[repr(align(8))]
-struct Aligned<T: ?Sized>(T);
 
 #[test]
 fn load_pins_as_bpfloader_does_as_often_as_it_is_run() {
@@ -142,7 +133,7 @@ fn older_pins_are_replaced_in_one_step_and_the_service_takes_the_new() {
 
     for _ in 0..ROUNDS {
         pin_older();
-        wait_for(SnapshotBackend::PINNED, true);
+        wait_for(SnapshotBackend::PINNED);
         assert_eq!(status().roomBytes, i64::from(OLDER_CHUNKS) * CHUNK_BYTES);
         fs::create_dir(&interrupted).unwrap();
         others.store(0, Ordering::Relaxed);
@@ -215,7 +206,7 @@ fn what_is_not_the_services_own_is_refused_with_the_reason() {
     let another_name = refusal(|pins| {
         load().pin(&pins.program(), &pins.map()).unwrap();
         fs::remove_file(pins.program()).unwrap();
-        let object = ObjectBuilder::default().open_memory(&WALK.0).unwrap().load().unwrap();
+        let object = ObjectBuilder::default().open_memory(WALK).unwrap().load().unwrap();
         object.progs_mut().next().unwrap().pin(pins.program()).unwrap();
     });
     let map_with = |pins: &Pins, name: &str, value_size: u32| {
@@ -236,8 +227,8 @@ fn what_is_not_the_services_own_is_refused_with_the_reason() {
             object.maps_mut().next().unwrap().pin(pins.map()).unwrap();
         })
     };
-    let another_layout = impostor(&OTHER_LAYOUT.0);
-    let liar = impostor(&LIAR.0);
+    let another_layout = impostor(OTHER_LAYOUT);
+    let liar = impostor(LIAR);
 
     assert!(swapped.contains("bpf-map, instead of bpf-prog"), "{swapped}");
     assert!(map_only.contains("nothing is pinned there"), "{map_only}");

@@ -10,13 +10,7 @@ use libbpf_rs::{MapCore, Object, ObjectBuilder, ProgramInput, RingBuffer, RingBu
 use zerocopy::{FromBytes, Immutable, KnownLayout};
 
 use super::{Contender, Seen};
-
-#[repr(align(8))]
-struct Aligned<T: ?Sized>(T);
-
-/// Aligned as libelf wants it.
-static OBJECT: &Aligned<[u8]> =
-    &Aligned(*include_bytes!(concat!(env!("OUT_DIR"), "/ringbuf.bpf.o")));
+use crate::objects::RINGBUF;
 
 /// The names that the object has.
 const PROGRAM: &str = "send_all";
@@ -62,7 +56,7 @@ impl Ringbuf {
     /// Loads the program, with a ring for at least so many sources.
     pub fn load(sources: usize) -> Result<Self> {
         let size = (sources * (size_of::<Event>() + HEADER)).next_power_of_two().max(RING);
-        let mut object = ObjectBuilder::default().open_memory(&OBJECT.0)?;
+        let mut object = ObjectBuilder::default().open_memory(RINGBUF)?;
         let map = object.maps_mut().find(|map| map.name() == MAP);
         map.context("the object has no ring")?.set_max_entries(size.try_into()?)?;
         let object = object.load().context("can't load the program with the ring")?;

@@ -2,7 +2,7 @@
 //! The service's own parts, in this process: the program run alone, and a whole snapshot.
 
 use anyhow::Result;
-use wakeupstats::layout::WS_CHUNKS;
+use wakeupstats::layout::{WS_CHUNK_BYTES, WS_CHUNKS, WS_DEVICE_LEN, WS_NAME_LEN, ws_record};
 use wakeupstats::load::Loaded;
 use wakeupstats::pinned::Pinned;
 use wakeupstats::pins::{DEFAULT_DIR, Pins};
@@ -12,7 +12,8 @@ use wakeupstats::walk::{Limits, Program, Walker};
 use super::{Contender, Seen};
 
 /// As few sources as any chunk has room for, those with the longest names.
-const SOURCES_PER_CHUNK: u32 = 34;
+const SOURCES_PER_CHUNK: u32 =
+    WS_CHUNK_BYTES / (size_of::<ws_record>() as u32 + WS_NAME_LEN + WS_DEVICE_LEN + 2);
 
 /// The program run alone. With what is pinned, that includes copying the records out of the map.
 #[derive(Debug)]
