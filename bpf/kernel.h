@@ -36,6 +36,12 @@ struct list_head {
 	struct list_head *next;
 };
 
+/* include/linux/time64.h: stands for any 64 bits of memory, as there is no cast to a mere number.
+ */
+struct timespec64 {
+	__s64 tv_sec;
+};
+
 struct kobject {
 	const char *name;
 };

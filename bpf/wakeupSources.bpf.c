@@ -18,6 +18,12 @@
 /* A writer holds a source's lock for well under a microsecond, so few readers need a second try. */
 #define MAX_READS 16
 
+/* Names up to this are copied by words, in bytes. */
+#define SHORT_NAME 32
+
+/* A 1 in each byte of a word. */
+#define EACH_BYTE 0x0101010101010101ull
+
 #define NAME_ROOM   (WS_NAME_LEN + 1)
 #define DEVICE_ROOM (WS_DEVICE_LEN + 1)
 #define MAX_RECORD  (sizeof(struct ws_record) + NAME_ROOM + DEVICE_ROOM)
@@ -111,6 +117,36 @@ static __always_inline __u32 copy_string(char *to, __u32 room, const char *from,
 	return size - 1;
 }
 
+/*
+ * The same for a name, which is short but for a few, and then is copied by words: that takes a
+ * fifth of the instructions. An aligned word that holds a byte of the name can be read to its end,
+ * as no page begins in it. What follows the name there is not for anybody to see.
+ */
+static __always_inline __u32 copy_name(char *to, const char *from, bool *cut)
+{
+	__u64 word, ends, inside;
+	int i;
+
+	*cut = false;
+	if (!from)
+		return 0;
+	if ((__u64)from % sizeof(word))
+		return copy_string(to, NAME_ROOM, from, cut);
+#pragma unroll
+	for (i = 0; i < SHORT_NAME; i += sizeof(word)) {
+		word = bpf_core_cast(from + i, struct timespec64)->tv_sec;
+		/* The lowest bit that is set is the highest bit of the first byte that is 0. */
+		ends = (word - EACH_BYTE) & ~word & (EACH_BYTE << 7);
+		if (ends) {
+			inside = ((ends & -ends) >> 7) - 1;
+			*(__u64 *)(to + i) = word & inside;
+			return i + (((inside & EACH_BYTE) * EACH_BYTE) >> 56);
+		}
+		*(__u64 *)(to + i) = word;
+	}
+	return copy_string(to, NAME_ROOM, from, cut);
+}
+
 /* Copies one source to the end of the chunk, in which there must be room for the largest. */
 static __always_inline void copy_source(struct ws_args *args, struct ws_chunk *chunk, __u32 used,
 					const struct wakeup_source *ws)
@@ -132,7 +168,7 @@ static __always_inline void copy_source(struct ws_args *args, struct ws_chunk *c
 
 	record->id = ws->id;
 	record->padding = 0;
-	record->name_len = copy_string((char *)(record + 1), NAME_ROOM, ws->name, &cut);
+	record->name_len = copy_name((char *)(record + 1), ws->name, &cut);
 	if (cut)
 		record->flags |= WS_NAME_CUT;
 	size = record->name_len;

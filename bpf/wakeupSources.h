@@ -94,6 +94,6 @@ struct ws_chunk {
 	ws_u32 busy; /* element 0: a run is under way */
 	ws_u32 run;  /* element 0: the number of the latest run */
 	ws_u8 bytes[WS_CHUNK_BYTES];
-};
+} __attribute__((aligned(8))); /* as the records in it are */
 
 #endif
