@@ -62,6 +62,18 @@ pub struct Snapshot {
     pub walk: Walk,
     /// The sources in the kernel's order, the youngest first; by walk where there were several.
     pub sources: Vec<Source>,
+    /// Which of them may have changed; none where that is not known.
+    pub changes: Option<Changes>,
+}
+
+/// Where a snapshot may differ from an earlier one of the same backend that had as many sources: in
+/// all other places the sources are the same in everything.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Changes {
+    /// The earlier one's `monotonic_ns`.
+    pub since_ns: i64,
+    /// Places in `sources`, rising.
+    pub places: Vec<usize>,
 }
 
 /// One wakeup source. Values are those of `/sys/class/wakeup/wakeupN`, but in nanoseconds.

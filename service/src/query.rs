@@ -286,7 +286,7 @@ mod tests {
             complete: true,
         };
         let mut tracker = Tracker::new(1);
-        tracker.update(&Snapshot { walk, sources });
+        tracker.update(&Snapshot { walk, sources, changes: None });
         tracker
     }
 
@@ -361,7 +361,7 @@ mod tests {
             tracker.rows().iter().map(|row| row.source.clone()).collect();
         sources[1].active = false;
         sources[1].relax_count += 1;
-        tracker.update(&Snapshot { walk: tracker.walk().unwrap(), sources });
+        tracker.update(&Snapshot { walk: tracker.walk().unwrap(), sources, changes: None });
 
         let query = Query::default().since(since);
         let active = query.clone().active_only(true).answer(&tracker);

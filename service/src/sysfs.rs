@@ -202,7 +202,7 @@ impl Sysfs {
             total: u32::try_from(sources.len() + left_out.len()).unwrap_or(u32::MAX),
             complete: left_out.is_empty(),
         };
-        Ok(self.last.insert(Snapshot { walk, sources }))
+        Ok(self.last.insert(Snapshot { walk, sources, changes: None }))
     }
 
     /// The nodes that are there.

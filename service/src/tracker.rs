@@ -139,21 +139,46 @@ impl Tracker {
             // Another backend may have another idea of the order.
             self.in_list_order = false;
         }
-        let same_list = self.rows.len() == snapshot.sources.len()
-            && self.rows.iter().zip(&snapshot.sources).all(|(row, new)| self.is_same(row, new));
-        if same_list {
-            // Usually nobody came and nobody went.
-            for (row, source) in self.rows.iter_mut().zip(&snapshot.sources) {
-                row.update(source, self.sequence);
-            }
-            self.in_list_order = snapshot.walk.walks == 1;
+        let Snapshot { walk, sources, changes } = snapshot;
+        // Usually nobody came and nobody went, and few have changed.
+        let known = changes.as_ref().filter(|changes| {
+            former.is_some_and(|former| {
+                former.backend == walk.backend && former.monotonic_ns == changes.since_ns
+            })
+        });
+        let is_same_list = self.rows.len() == sources.len()
+            && match known {
+                Some(changes) => self.update_in_place(changes.places.iter().copied(), sources),
+                None => self.update_in_place(0..sources.len(), sources),
+            };
+        if is_same_list {
+            self.in_list_order = walk.walks == 1;
         } else {
             self.match_up(snapshot);
         }
     }
 
+    /// Takes in the sources in these places, if they are all the same lives as the rows there.
+    fn update_in_place(
+        &mut self,
+        places: impl Iterator<Item = usize> + Clone,
+        sources: &[Source],
+    ) -> bool {
+        let new = |place: usize| sources.get(place);
+        let mut pairs = places.clone().filter_map(|place| self.rows.get(place).zip(new(place)));
+        let all_same = pairs.all(|(row, source)| self.is_same(row, source));
+        if all_same {
+            for place in places {
+                if let Some((row, source)) = self.rows.get_mut(place).zip(new(place)) {
+                    row.update(source, self.sequence);
+                }
+            }
+        }
+        all_same
+    }
+
     /// Finds out who came and who went.
-    fn match_up(&mut self, Snapshot { walk, sources }: &Snapshot) {
+    fn match_up(&mut self, Snapshot { walk, sources, .. }: &Snapshot) {
         // Sources keep their order on the kernel's list, and new ones come to its front. So where
         // both orders are the list's, one that overtook another is a new one with a used id.
         let in_list_order = walk.walks == 1;

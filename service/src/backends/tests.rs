@@ -90,7 +90,7 @@ fn snapshot(backend: Backend) -> Snapshot {
         total: 0,
         complete: true,
     };
-    Snapshot { walk, sources: Vec::new() }
+    Snapshot { walk, sources: Vec::new(), changes: None }
 }
 
 /// Three backends, of which these can be opened. All work.

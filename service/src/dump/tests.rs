@@ -92,7 +92,7 @@ fn add(tracker: &mut Tracker, sources: Vec<Source>) {
         total: sources.len() as u32,
         complete: true,
     };
-    tracker.update(&Snapshot { walk, sources });
+    tracker.update(&Snapshot { walk, sources, changes: None });
 }
 
 /// 3.447 ms after the snapshot.

@@ -108,7 +108,7 @@ impl Tree {
 
     /// The only source, in a complete snapshot.
     pub(super) fn one(&self) -> Source {
-        let Snapshot { walk, mut sources } = self.snapshot();
+        let Snapshot { walk, mut sources, .. } = self.snapshot();
         assert_eq!((walk.total, walk.complete, sources.len()), (1, true, 1));
         sources.remove(0)
     }

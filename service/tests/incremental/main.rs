@@ -6,9 +6,13 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use proptest::prelude::*;
-use wakeupstats::model::{Backend, Snapshot, Source, Walk};
+use wakeupstats::model::{Backend, Changes, Snapshot, Source, Walk};
 use wakeupstats::query::Query;
 use wakeupstats::tracker::{Since, Tracker};
+
+mod kernel;
+
+use kernel::{CLIENTS, Event, Kernel, at, event, source};
 
 /// This life of the service.
 const INSTANCE: i64 = 77;
@@ -16,159 +20,16 @@ const INSTANCE: i64 = 77;
 /// By how much a total may stay above the truth: the tracker allows for two clocks. Nanoseconds.
 const JITTER: i64 = 1_000_000;
 
-/// What can happen. A `usize` picks one of those that there are.
-#[derive(Clone, Debug)]
-enum Event {
-    Create {
-        name: usize,
-    },
-    Remove(usize),
-    /// Removes a source and creates one of its name, which gets its id.
-    Recreate(usize),
-    Activate(usize),
-    Relax(usize),
-    Wait(i64),
-    /// The next snapshot gets a source whose values are of two moments.
-    Tear(usize),
-    /// The next snapshot is incomplete: this many of its last sources are not in it.
-    Miss(usize),
-    /// A client asks.
-    Ask(usize),
-}
-
-const CLIENTS: usize = 3;
-
-fn event() -> impl Strategy<Value = Event> {
-    prop_oneof![
-        2 => (0..3usize).prop_map(|name| Event::Create { name }),
-        1 => any::<usize>().prop_map(Event::Remove),
-        2 => any::<usize>().prop_map(Event::Recreate),
-        4 => any::<usize>().prop_map(Event::Activate),
-        4 => any::<usize>().prop_map(Event::Relax),
-        4 => (1..50_000_000i64).prop_map(Event::Wait),
-        1 => any::<usize>().prop_map(Event::Tear),
-        1 => (0..3usize).prop_map(Event::Miss),
-        6 => (0..CLIENTS).prop_map(Event::Ask),
-    ]
-}
-
-/// The kernel's list, the youngest first, and its clock.
-#[derive(Default)]
-struct Kernel {
-    list: Vec<Source>,
-    now: i64,
-    torn: Option<usize>,
-    missed: usize,
-}
-
-fn pick(count: usize, choice: usize) -> Option<usize> {
-    (count > 0).then(|| choice % count)
-}
-
-impl Kernel {
-    fn create(&mut self, name: &str) {
-        let id = (0..).find(|id| self.list.iter().all(|source| source.id != *id)).unwrap();
-        self.list.insert(0, source(id, name));
-    }
-
-    fn apply(&mut self, event: &Event) {
-        let pick = |choice| pick(self.list.len(), choice);
-        match *event {
-            Event::Create { name } => self.create(["eventpoll", "[timerfd]", "alarmtimer"][name]),
-            Event::Remove(choice) => drop(pick(choice).map(|index| self.list.remove(index))),
-            Event::Recreate(choice) => {
-                if let Some(index) = pick(choice) {
-                    let name = self.list.remove(index).name;
-                    self.create(&name);
-                }
-            }
-            Event::Activate(choice) => {
-                if let Some(index) = pick(choice) {
-                    let source = &mut self.list[index];
-                    source.event_count += 1;
-                    if !source.active {
-                        source.active = true;
-                        source.active_count += 1;
-                        source.last_change_ns = self.now;
-                    }
-                }
-            }
-            Event::Relax(choice) => {
-                if let Some(index) = pick(choice).filter(|&index| self.list[index].active) {
-                    let source = at(&self.list[index], self.now);
-                    let relax_count = source.relax_count + 1;
-                    self.list[index] = Source {
-                        active: false,
-                        relax_count,
-                        active_time_ns: 0,
-                        last_change_ns: self.now,
-                        ..source
-                    };
-                }
-            }
-            Event::Wait(ns) => self.now += ns,
-            Event::Tear(choice) => self.torn = pick(choice),
-            Event::Miss(count) => self.missed = count,
-            Event::Ask(_) => {}
-        }
-    }
-
-    /// What a walk gives now. Each walk takes a little time.
-    fn snapshot(&mut self) -> Snapshot {
-        self.now += 1_000;
-        let mut sources: Vec<Source> =
-            self.list.iter().map(|source| at(source, self.now)).collect();
-        if let Some(torn) = self.torn.take().and_then(|index| sources.get_mut(index)) {
-            // As the decoder has it: the stored values, without the stretch that runs.
-            let stored = &self.list[self.list.iter().position(|it| it.id == torn.id).unwrap()];
-            *torn = Source { consistent: false, active: !stored.active, ..stored.clone() };
-        }
-        let total = sources.len() as u32;
-        let missed = std::mem::take(&mut self.missed);
-        sources.truncate(sources.len().saturating_sub(missed));
-        let walk = Walk {
-            backend: Backend::Load,
-            walks: 1,
-            monotonic_ns: self.now,
-            boottime_ns: self.now,
-            duration_ns: 10,
-            total,
-            complete: sources.len() == total as usize,
-        };
-        Snapshot { walk, sources }
-    }
-}
-
-fn source(id: u32, name: &str) -> Source {
-    Source {
-        id,
-        name: name.into(),
-        name_truncated: false,
-        device: String::new(),
-        active: false,
-        consistent: true,
-        active_count: 0,
-        event_count: 0,
-        wakeup_count: 0,
-        expire_count: 0,
-        relax_count: 0,
-        active_time_ns: 0,
-        total_time_ns: 0,
-        max_time_ns: 0,
-        last_change_ns: 0,
-        prevent_suspend_time_ns: 0,
-    }
-}
-
-/// A stored source as the walk decodes it at `now`.
-fn at(stored: &Source, now: i64) -> Source {
-    let active_time_ns = if stored.active { now - stored.last_change_ns } else { 0 };
-    Source {
-        active_time_ns,
-        total_time_ns: stored.total_time_ns + active_time_ns,
-        max_time_ns: stored.max_time_ns.max(active_time_ns),
-        ..stored.clone()
-    }
+/// The same snapshot with the places in which it differs from the former one, as a walker tells them.
+fn with_changes(snapshot: &Snapshot, former: Option<&Snapshot>) -> Snapshot {
+    let former = former.filter(|former| former.sources.len() == snapshot.sources.len());
+    let changes = former.map(|former| Changes {
+        since_ns: former.walk.monotonic_ns,
+        places: (0..snapshot.sources.len())
+            .filter(|&place| snapshot.sources[place] != former.sources[place])
+            .collect(),
+    });
+    Snapshot { changes, ..snapshot.clone() }
 }
 
 /// A client's copy, kept by what changed.
@@ -254,6 +115,8 @@ proptest! {
     ) {
         let mut kernel = Kernel::default();
         let mut tracker = Tracker::new(INSTANCE);
+        let mut told = Tracker::new(INSTANCE);
+        let mut former = None;
         let mut clients = clients();
         for event in &events {
             kernel.apply(event);
@@ -262,6 +125,14 @@ proptest! {
                 let complete = snapshot.walk.complete;
                 tracker.update(&snapshot);
                 clients[client].ask(&tracker);
+
+                told.update(&with_changes(&snapshot, former.as_ref()));
+                former = Some(snapshot);
+                prop_assert_eq!(told.rows(), tracker.rows(), "who is told looks no less closely");
+                prop_assert_eq!(
+                    told.gone_since(0).collect::<Vec<_>>(),
+                    tracker.gone_since(0).collect::<Vec<_>>()
+                );
 
                 let handles: BTreeSet<i64> = tracker.rows().iter().map(|row| row.handle).collect();
                 prop_assert_eq!(handles.len(), tracker.rows().len(), "a handle came twice");
@@ -284,6 +155,31 @@ fn complete(sources: Vec<Source>) -> Snapshot {
 
 fn handles(tracker: &Tracker) -> Vec<i64> {
     tracker.rows().iter().map(|row| row.handle).collect()
+}
+
+#[test]
+fn changes_since_another_snapshot_than_the_last_are_not_relied_on() {
+    let mut tracker = Tracker::new(INSTANCE);
+    let snapshot = |now: i64, event_count: u64| Snapshot {
+        walk: Walk { monotonic_ns: now, ..complete(Vec::new()).walk },
+        sources: vec![Source { event_count, ..source(0, "s") }],
+        changes: None,
+    };
+    let unchanged = |since_ns, snapshot: Snapshot| Snapshot {
+        changes: Some(Changes { since_ns, places: Vec::new() }),
+        ..snapshot
+    };
+    let events = |tracker: &Tracker| tracker.rows()[0].source.event_count;
+    tracker.update(&snapshot(1_000, 1));
+
+    // Somebody else got the snapshot of 2,000.
+    tracker.update(&unchanged(2_000, snapshot(3_000, 2)));
+    assert_eq!(events(&tracker), 2);
+
+    let by_other = unchanged(3_000, snapshot(4_000, 3));
+    let walk = Walk { backend: Backend::Pinned, ..by_other.walk };
+    tracker.update(&Snapshot { walk, ..by_other });
+    assert_eq!(events(&tracker), 3);
 }
 
 #[test]
