@@ -90,21 +90,26 @@ impl Program {
         self.maps.contains(&map.id)
     }
 
-    /// Runs the program, which changes `context` as it likes. Returns what it returned.
+    /// The same as [`run`].
     pub fn run(&self, context: &mut (impl FromBytes + IntoBytes)) -> io::Result<i32> {
-        let context = context.as_mut_bytes();
-        let mut attr = TestRun {
-            prog_fd: number(self.fd.as_raw_fd()),
-            ctx_size_in: length(context.len())?,
-            ctx_in: context.as_mut_ptr() as u64,
-            ..TestRun::new_zeroed()
-        };
-        // SAFETY: `ctx_in` is the address of `ctx_size_in` bytes that are borrowed mutably for the
-        // call and may take any value. The kernel copies the context in, and out again to the same
-        // place. All other addresses are null, which stands for nothing.
-        unsafe { bpf(BPF_PROG_TEST_RUN, &mut attr) }?;
-        Ok(attr.retval.cast_signed())
+        run(self.fd.as_fd(), context)
     }
+}
+
+/// Runs a program of type syscall, which changes `context` as it likes. Returns what it returned.
+pub fn run(program: BorrowedFd<'_>, context: &mut (impl FromBytes + IntoBytes)) -> io::Result<i32> {
+    let context = context.as_mut_bytes();
+    let mut attr = TestRun {
+        prog_fd: number(program.as_raw_fd()),
+        ctx_size_in: length(context.len())?,
+        ctx_in: context.as_mut_ptr() as u64,
+        ..TestRun::new_zeroed()
+    };
+    // SAFETY: `ctx_in` is the address of `ctx_size_in` bytes that are borrowed mutably for the call
+    // and may take any value. The kernel copies the context in, and out again to the same place. All
+    // other addresses are null, which stands for nothing.
+    unsafe { bpf(BPF_PROG_TEST_RUN, &mut attr) }?;
+    Ok(attr.retval.cast_signed())
 }
 
 /// An array whose values have a size that is known.

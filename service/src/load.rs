@@ -8,16 +8,17 @@
 use std::fs;
 use std::io;
 use std::ops::RangeInclusive;
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
-use libbpf_rs::{ErrorKind, MapCore, Object, ObjectBuilder, PrintLevel, ProgramInput, ProgramMut};
+use libbpf_rs::{ErrorKind, MapCore, Object, ObjectBuilder, PrintLevel, ProgramMut};
 use memmap2::{Mmap, MmapOptions};
 use rustix::thread::{CapabilitySet, capabilities};
 use thiserror::Error;
-use zerocopy::{FromBytes, IntoBytes};
+use zerocopy::FromBytes;
 
 use crate::backends::{Failure, Open, TakeSnapshot};
+use crate::bpf;
 use crate::layout::{WS_CHUNKS, ws_args, ws_chunk};
 use crate::model::Backend;
 use crate::pins::{MAP_NAME, PROGRAM_NAME};
@@ -80,15 +81,19 @@ pub enum Error {
     /// The program or its map can't be pinned.
     #[error("can't pin {}", .0.display())]
     Pin(PathBuf, #[source] libbpf_rs::Error),
+    /// The program's descriptor can't be duplicated.
+    #[error("the BPF program can't be kept open")]
+    Descriptor(#[source] io::Error),
     /// The records can't be mapped.
     #[error("the records of the BPF program can't be mapped")]
     Map(#[source] io::Error),
 }
 
-/// The loaded program and its mapped records.
+/// The loaded program and its mapped records. Of libbpf's object, which has the kernel's types in
+/// memory, nothing is kept.
 #[derive(Debug)]
 pub struct Loaded {
-    object: Object,
+    program: OwnedFd,
     records: Mmap,
     chunks: u32,
 }
@@ -101,10 +106,10 @@ impl Loaded {
 
     /// Loads the program with room for `chunks` chunks of 4 KiB.
     pub fn load_with_room(chunks: u32) -> Result<Self, Error> {
-        libbpf_rs::set_print(Some((PrintLevel::Debug, log_libbpf)));
         let object = open_and_load(chunks)?;
         let map = object.maps().find(|map| map.name() == MAP_NAME);
         let map = map.ok_or(Error::Incomplete(MAP_NAME))?;
+        let program = program(&object)?.as_fd().try_clone_to_owned().map_err(Error::Descriptor)?;
         // SAFETY: the mapping stays valid whatever happens to the file, as it is of kernel memory
         // that lives as long as the mapping. Its bytes are changed by the program only, of which
         // this process holds the only reference: it runs in `run`, which borrows `self` mutably,
@@ -113,24 +118,23 @@ impl Loaded {
             MmapOptions::new().len(chunks as usize * size_of::<ws_chunk>()).map(&map.as_fd())
         };
         let records = records.map_err(Error::Map)?;
-        Ok(Loaded { object, records, chunks })
+        Ok(Loaded { program, records, chunks })
     }
 }
 
-impl Loaded {
-    /// Pins the program and its map at these paths.
-    pub fn pin(&mut self, program: &Path, map: &Path) -> Result<(), Error> {
-        let failed = |path: &Path, error| Error::Pin(path.to_owned(), error);
-        self.program()?.pin(program).map_err(|error| failed(program, error))?;
-        let records = self.object.maps_mut().find(|map| map.name() == MAP_NAME);
-        let mut records = records.ok_or(Error::Incomplete(MAP_NAME))?;
-        records.pin(map).map_err(|error| failed(map, error))
-    }
+/// Loads the program with room for `chunks` chunks, and pins it and its map at these paths.
+pub fn pin(chunks: u32, program_pin: &Path, map_pin: &Path) -> Result<(), Error> {
+    let failed = |path: &Path, error| Error::Pin(path.to_owned(), error);
+    let mut object = open_and_load(chunks)?;
+    program(&object)?.pin(program_pin).map_err(|error| failed(program_pin, error))?;
+    let records = object.maps_mut().find(|map| map.name() == MAP_NAME);
+    let mut records = records.ok_or(Error::Incomplete(MAP_NAME))?;
+    records.pin(map_pin).map_err(|error| failed(map_pin, error))
+}
 
-    fn program(&self) -> Result<ProgramMut<'_>, Error> {
-        let program = self.object.progs_mut().find(|program| program.name() == PROGRAM_NAME);
-        program.ok_or(Error::Incomplete(PROGRAM_NAME))
-    }
+fn program(object: &Object) -> Result<ProgramMut<'_>, Error> {
+    let program = object.progs_mut().find(|program| program.name() == PROGRAM_NAME);
+    program.ok_or(Error::Incomplete(PROGRAM_NAME))
 }
 
 impl Program for Loaded {
@@ -138,13 +142,7 @@ impl Program for Loaded {
 
     fn run(&mut self, ids: RangeInclusive<u32>) -> io::Result<ws_args> {
         let mut args = walk::args(ids);
-        let context_in = Some(args.as_mut_bytes());
-        let output = self
-            .program()
-            .map_err(io::Error::other)?
-            .test_run(ProgramInput { context_in, ..ProgramInput::default() })
-            .map_err(io::Error::other)?;
-        walk::returned(output.return_value.cast_signed())?;
+        walk::returned(bpf::run(self.program.as_fd(), &mut args)?)?;
         Ok(args)
     }
 
@@ -181,6 +179,7 @@ impl Open for Opener {
 }
 
 fn open_and_load(chunks: u32) -> Result<Object, Error> {
+    libbpf_rs::set_print(Some((PrintLevel::Debug, log_libbpf)));
     let mut object = ObjectBuilder::default().open_memory(&OBJECT.0).map_err(Error::Load)?;
     let map = object.maps_mut().find(|map| map.name() == MAP_NAME);
     let mut map = map.ok_or(Error::Incomplete(MAP_NAME))?;

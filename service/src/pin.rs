@@ -17,7 +17,8 @@ use rustix::fs::{
 use rustix::io::Errno;
 use thiserror::Error;
 
-use crate::load::{self, Loaded};
+use crate::layout::WS_CHUNKS;
+use crate::load;
 use crate::pins::{MAP_PIN, PROGRAM_PIN, Pins};
 
 /// `BPF_FS_MAGIC`, include/uapi/linux/magic.h
@@ -90,12 +91,11 @@ pub enum Outcome {
 pub fn load(pins: &Pins, owner: Owner) -> Result<Outcome, Error> {
     let stage = Stage::enter(pins)?;
     refuse_what_is_not_ours(pins.dir())?;
-    let mut loaded = Loaded::load()?;
     let new = Pins::new(&stage.dir);
     attempt(&stage.dir, "make", mkdir(&stage.dir, DIR_MODE))?;
     // Whatever the umask is.
     attempt(&stage.dir, "set the mode of", chmod(&stage.dir, DIR_MODE))?;
-    loaded.pin(&new.program(), &new.map())?;
+    load::pin(WS_CHUNKS, &new.program(), &new.map())?;
     for path in [new.program(), new.map()] {
         // The mode first: of what belongs to another it takes one capability more.
         attempt(&path, "set the mode of", chmod(&path, MODE))?;

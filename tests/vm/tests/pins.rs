@@ -9,6 +9,7 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::ops::RangeInclusive;
 use std::os::unix::fs::{MetadataExt, PermissionsExt, chown};
+use std::path::Path;
 use std::process::Command;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
@@ -17,7 +18,7 @@ use std::time::{Duration, Instant};
 use libbpf_rs::{MapCore, MapFlags, MapHandle, MapType, ObjectBuilder, libbpf_sys};
 use wakeupstats::backends::Open;
 use wakeupstats::layout::{WS_CHUNKS, ws_chunk};
-use wakeupstats::load::Loaded;
+use wakeupstats::load;
 use wakeupstats::pin::{self, Outcome, Owner};
 use wakeupstats::pinned::{self, Pinned};
 use wakeupstats::pins::{DEFAULT_DIR, Pins};
@@ -111,7 +112,7 @@ fn pin_older() {
     let pins = Pins::new(DEFAULT_DIR);
     backend::unload().unwrap();
     fs::create_dir(pins.dir()).unwrap();
-    Loaded::load_with_room(OLDER_CHUNKS).unwrap().pin(&pins.program(), &pins.map()).unwrap();
+    load::pin(OLDER_CHUNKS, &pins.program(), &pins.map()).unwrap();
     for path in [pins.program(), pins.map()] {
         chown(&path, Some(SYSTEM), Some(SYSTEM)).unwrap();
         fs::set_permissions(&path, fs::Permissions::from_mode(0o440)).unwrap();
@@ -193,24 +194,24 @@ fn refusal(pin: impl FnOnce(&Pins)) -> String {
 #[test]
 fn what_is_not_the_services_own_is_refused_with_the_reason() {
     let Some(_unload) = pinned() else { return };
-    let load = || Loaded::load().unwrap();
+    let load_and_pin = |program: &Path, map: &Path| load::pin(WS_CHUNKS, program, map).unwrap();
 
-    let swapped = refusal(|pins| load().pin(&pins.map(), &pins.program()).unwrap());
+    let swapped = refusal(|pins| load_and_pin(&pins.map(), &pins.program()));
     let map_only = refusal(|pins| {
-        load().pin(&pins.dir().join("elsewhere"), &pins.map()).unwrap();
+        load_and_pin(&pins.dir().join("elsewhere"), &pins.map());
     });
     let strangers = refusal(|pins| {
-        load().pin(&pins.program(), &pins.dir().join("elsewhere")).unwrap();
-        load().pin(&pins.dir().join("another"), &pins.map()).unwrap();
+        load_and_pin(&pins.program(), &pins.dir().join("elsewhere"));
+        load_and_pin(&pins.dir().join("another"), &pins.map());
     });
     let another_name = refusal(|pins| {
-        load().pin(&pins.program(), &pins.map()).unwrap();
+        load_and_pin(&pins.program(), &pins.map());
         fs::remove_file(pins.program()).unwrap();
         let object = ObjectBuilder::default().open_memory(WALK).unwrap().load().unwrap();
         object.progs_mut().next().unwrap().pin(pins.program()).unwrap();
     });
     let map_with = |pins: &Pins, name: &str, value_size: u32| {
-        load().pin(&pins.program(), &pins.dir().join("elsewhere")).unwrap();
+        load_and_pin(&pins.program(), &pins.dir().join("elsewhere"));
         let options = libbpf_sys::bpf_map_create_opts {
             sz: size_of::<libbpf_sys::bpf_map_create_opts>() as u64,
             ..Default::default()
