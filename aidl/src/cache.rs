@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::{Malformed, SnapshotQuery, Source, WakeupSnapshot, rows};
+use crate::{Columns, Malformed, SnapshotQuery, Source, WakeupSnapshot};
 
 /// The wakeup sources as of the last snapshot that was [applied](Cache::apply).
 ///
@@ -31,31 +31,39 @@ impl Cache {
     /// Takes in the answer to [`Cache::query`]. After an error the cache is empty, so that the next
     /// answer is a full one.
     pub fn apply(&mut self, snapshot: &WakeupSnapshot) -> Result<(), Malformed> {
-        let former = std::mem::take(self);
-        let received = rows(snapshot)?;
-        let same_instance = former.instance == snapshot.instance;
-        let mut known = if same_instance { former.rows } else { BTreeMap::new() };
-        let mut rows = BTreeMap::new();
-        for mut row in received {
-            let former = known.remove(&row.handle);
-            if row.name.is_none() {
-                let former = former.ok_or(Malformed::UnknownName(row.handle))?;
-                row.name = former.name;
-                row.device = former.device;
-            }
-            rows.insert(row.handle, row);
+        let applied = self.try_apply(snapshot);
+        if applied.is_err() {
+            *self = Cache::default();
         }
-        if snapshot.incremental {
-            for handle in &snapshot.goneHandles {
-                known.remove(handle);
-            }
-            rows.append(&mut known);
+        applied
+    }
+
+    fn try_apply(&mut self, snapshot: &WakeupSnapshot) -> Result<(), Malformed> {
+        if self.instance != snapshot.instance {
+            *self = Cache { instance: snapshot.instance, ..Cache::default() };
+        }
+        // What a full answer does not have is gone; but names may be left out of it, too.
+        let mut former = BTreeMap::new();
+        if !snapshot.incremental {
+            std::mem::swap(&mut former, &mut self.rows);
+        }
+        for handle in &snapshot.goneHandles {
+            self.rows.remove(handle);
+        }
+        for row in Columns::of(snapshot)?.rows()? {
+            let row = if row.name.is_some() {
+                row.to_owned()
+            } else {
+                let known = former.remove(&row.handle).or_else(|| self.rows.remove(&row.handle));
+                let known = known.ok_or(Malformed::UnknownName(row.handle))?;
+                row.named(known.name, known.device)
+            };
+            self.rows.insert(row.handle, row);
         }
         // All up to the newest have come with their names: handles are given in rising order.
-        let newest = rows.last_key_value().map_or(0, |(&handle, _)| handle);
-        let known_handle = if same_instance { former.known_handle.max(newest) } else { newest };
-        let WakeupSnapshot { instance, sequence, .. } = *snapshot;
-        *self = Cache { instance, sequence, known_handle, rows };
+        let newest = self.rows.last_key_value().map_or(0, |(&handle, _)| handle);
+        self.known_handle = self.known_handle.max(newest);
+        self.sequence = snapshot.sequence;
         Ok(())
     }
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Rust bindings of `android.system.wakeupstats`, generated from the AIDL by rsbinder-aidl, and what
-//! a client in Rust wants on top: plain rows ([`rows()`]) and a copy that is kept up to date by what
-//! changed ([`Cache`]).
+//! a client in Rust wants on top: plain rows ([`rows()`], or without a copy [`Columns::rows`]) and a
+//! copy that is kept up to date by what changed ([`Cache`]).
 //!
 //! The AIDL files document each method, field and unit. Where to start: [`IWakeupStats`], which is
 //! registered with the service manager as [`SERVICE_NAME`].
@@ -10,7 +10,7 @@ mod cache;
 mod rows;
 
 pub use cache::Cache;
-pub use rows::{Malformed, Source, columns, rows};
+pub use rows::{Columns, Malformed, Source, rows};
 
 /// The name under which the service is registered with the service manager.
 pub const SERVICE_NAME: &str = "wakeupstats";

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Between the core's types and those of the AIDL.
 
+use std::borrow::Cow;
 use std::io::{self, Seek, Write};
 use std::time::Duration;
 
@@ -79,7 +80,7 @@ pub fn snapshot(query: &SnapshotQuery, answer: &Answer<'_>) -> WakeupSnapshot {
         sequence: tracker.sequence(),
         incremental: answer.incremental,
         goneHandles: answer.gone.clone(),
-        sources: columns(answer.rows.iter().map(AsRef::as_ref), answer.rows.len(), known),
+        sources: columns(&answer.rows, known),
         ..WakeupSnapshot::default()
     };
     if let Some(walk) = tracker.walk() {
@@ -152,53 +153,50 @@ fn sealed_file(bytes: &[u8]) -> io::Result<ParcelFileDescriptor> {
     Ok(file.into())
 }
 
-fn columns<'a>(rows: impl Iterator<Item = &'a Row>, count: usize, known: i64) -> WakeupSources {
-    let mut columns = with_capacity(count);
-    for Row { handle, source, .. } in rows {
-        columns.handles.push(*handle);
-        columns.ids.push(int(source.id));
-        columns.flags.push(flags(source));
-        columns.activeCounts.push(long(source.active_count));
-        columns.eventCounts.push(long(source.event_count));
-        columns.wakeupCounts.push(long(source.wakeup_count));
-        columns.expireCounts.push(long(source.expire_count));
-        columns.relaxCounts.push(long(source.relax_count));
-        columns.activeTimesNs.push(source.active_time_ns);
-        columns.totalTimesNs.push(source.total_time_ns);
-        columns.maxTimesNs.push(source.max_time_ns);
-        columns.lastChangesNs.push(source.last_change_ns);
-        columns.preventSuspendTimesNs.push(source.prevent_suspend_time_ns);
-        // A merged row has no handle of its own, so nobody can know its name by one.
-        if (1..=known).contains(handle) {
-            columns.nameLengths.push(-1);
-            columns.deviceLengths.push(-1);
-        } else {
-            columns.nameLengths.push(append(&mut columns.names, &source.name));
-            columns.deviceLengths.push(append(&mut columns.names, &source.device));
-        }
+fn columns(rows: &[Cow<'_, Row>], known: i64) -> WakeupSources {
+    let (names, name_lengths, device_lengths) = names(rows, known);
+    WakeupSources {
+        handles: rows.iter().map(|row| row.handle).collect(),
+        ids: column(rows, |source| int(source.id)),
+        flags: column(rows, flags),
+        activeCounts: column(rows, |source| long(source.active_count)),
+        eventCounts: column(rows, |source| long(source.event_count)),
+        wakeupCounts: column(rows, |source| long(source.wakeup_count)),
+        expireCounts: column(rows, |source| long(source.expire_count)),
+        relaxCounts: column(rows, |source| long(source.relax_count)),
+        activeTimesNs: column(rows, |source| source.active_time_ns),
+        totalTimesNs: column(rows, |source| source.total_time_ns),
+        maxTimesNs: column(rows, |source| source.max_time_ns),
+        lastChangesNs: column(rows, |source| source.last_change_ns),
+        preventSuspendTimesNs: column(rows, |source| source.prevent_suspend_time_ns),
+        names,
+        nameLengths: name_lengths,
+        deviceLengths: device_lengths,
     }
-    columns
 }
 
-fn with_capacity(count: usize) -> WakeupSources {
-    WakeupSources {
-        handles: Vec::with_capacity(count),
-        ids: Vec::with_capacity(count),
-        flags: Vec::with_capacity(count),
-        activeCounts: Vec::with_capacity(count),
-        eventCounts: Vec::with_capacity(count),
-        wakeupCounts: Vec::with_capacity(count),
-        expireCounts: Vec::with_capacity(count),
-        relaxCounts: Vec::with_capacity(count),
-        activeTimesNs: Vec::with_capacity(count),
-        totalTimesNs: Vec::with_capacity(count),
-        maxTimesNs: Vec::with_capacity(count),
-        lastChangesNs: Vec::with_capacity(count),
-        preventSuspendTimesNs: Vec::with_capacity(count),
-        names: Vec::with_capacity(count * 16),
-        nameLengths: Vec::with_capacity(count),
-        deviceLengths: Vec::with_capacity(count),
+/// A value of each row; nothing where all are 0.
+fn column<T: Default + PartialEq>(rows: &[Cow<'_, Row>], value: impl Fn(&Source) -> T) -> Vec<T> {
+    let values = || rows.iter().map(|row| value(&row.source));
+    if values().all(|value| value == T::default()) { Vec::new() } else { values().collect() }
+}
+
+/// The names of all rows whose handle is above `known`, and the lengths of each.
+fn names(rows: &[Cow<'_, Row>], known: i64) -> (Vec<u8>, Vec<i32>, Vec<i32>) {
+    let mut names = Vec::with_capacity(rows.len() * 16);
+    let (mut name_lengths, mut device_lengths) =
+        (Vec::with_capacity(rows.len()), Vec::with_capacity(rows.len()));
+    for row in rows {
+        // A merged row has no handle of its own, so nobody can know its name by one.
+        let is_known = (1..=known).contains(&row.handle);
+        let mut append = |name: &str| if is_known { -1 } else { append(&mut names, name) };
+        name_lengths.push(append(&row.source.name));
+        device_lengths.push(append(&row.source.device));
     }
+    if device_lengths.iter().all(|&length| length == 0) {
+        device_lengths.clear();
+    }
+    (names, name_lengths, device_lengths)
 }
 
 fn flags(source: &Source) -> u8 {

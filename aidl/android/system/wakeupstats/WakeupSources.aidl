@@ -2,9 +2,9 @@
 package android.system.wakeupstats;
 
 /**
- * Wakeup sources, as columns: source i has element i of each array, and all arrays have the same
- * length, except names. That is several times faster than one parcelable for each source. A column
- * that a later version adds is empty in what an earlier service sends.
+ * Wakeup sources, as columns: source i has element i of each array. That is several times faster than
+ * one parcelable for each source. Except names, each array is as long as handles, or is empty where
+ * all its elements would be 0, as one is that an earlier service does not know.
  *
  * Values are those of the kernel's struct wakeup_source (include/linux/pm_wakeup.h) and of
  * /sys/class/wakeup/wakeupN, but in nanoseconds and all of one moment. None but activeTimesNs ever
