@@ -16,8 +16,36 @@ pub struct Row {
     pub cpu_ms: Quartiles,
 }
 
+/// What a daemon takes beside the time of its calls.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Footprint {
+    /// Its backend; with `pinned` it is built as for Android, without the loader.
+    pub daemon: String,
+    /// Wakeup sources that the kernel had.
+    pub sources: u32,
+    /// From the start of the process to the service manager's first answer that it is there, in
+    /// milliseconds.
+    pub start_ms: Quartiles,
+    /// Proportional set size when each method had been called a few times, in KiB.
+    pub rest_pss_kib: u64,
+    /// The same after `calls` more.
+    pub pss_kib: u64,
+    /// Calls between the two: incremental and full snapshots and the status by turns.
+    pub calls: u32,
+    /// Memory of the BPF program in the kernel, in bytes.
+    pub program_bytes: u64,
+    /// Memory of its map in the kernel, in bytes.
+    pub map_bytes: u64,
+    /// For so many seconds nobody called.
+    pub idle_s: u32,
+    /// How often one of its threads was put on a processor in that time.
+    pub idle_wakeups: u64,
+    /// How long its threads ran in that time, in nanoseconds.
+    pub idle_cpu_ns: u64,
+}
+
 /// The middle of a distribution.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Quartiles {
     /// Half of the values are below it.
     pub median: f64,

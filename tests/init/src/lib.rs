@@ -10,7 +10,7 @@ use std::str::FromStr;
 
 pub mod bench;
 
-use bench::Row;
+use bench::{Footprint, Row};
 
 /// Begins every line that is meant for the harness and not for the person who reads the output.
 pub const PREFIX: &str = "wakeupstats-vm: ";
@@ -70,6 +70,8 @@ pub enum Message {
     Up(String),
     /// What the benchmark measured of one contender.
     Measured(Row),
+    /// What a daemon takes beside time.
+    Footprint(Footprint),
     /// What the guest was asked to do is over. A run that never says this has failed.
     Verdict(Verdict),
 }
@@ -106,6 +108,10 @@ impl fmt::Display for Message {
                 let row = serde_json::to_string(row).map_err(|_| fmt::Error)?;
                 write!(f, "measured {row}")
             }
+            Self::Footprint(footprint) => {
+                let footprint = serde_json::to_string(footprint).map_err(|_| fmt::Error)?;
+                write!(f, "footprint {footprint}")
+            }
             Self::Verdict(Verdict::Pass) => f.write_str("verdict pass"),
             Self::Verdict(Verdict::Fail(names)) => write!(f, "verdict fail {}", names.join(" ")),
             // One message is one line, whatever the error's text has in it.
@@ -127,6 +133,9 @@ impl FromStr for Message {
         }
         if let Some(row) = words.strip_prefix("measured ") {
             return serde_json::from_str(row).map(Self::Measured).map_err(|_| unknown());
+        }
+        if let Some(footprint) = words.strip_prefix("footprint ") {
+            return serde_json::from_str(footprint).map(Self::Footprint).map_err(|_| unknown());
         }
         match words.strip_prefix("verdict ").ok_or_else(unknown)?.split_once(' ') {
             None if words == "verdict pass" => Ok(Self::Verdict(Verdict::Pass)),
@@ -154,6 +163,7 @@ mod tests {
                 wall_ms: Quartiles { median: 45.25, q1: 44.0, q3: 47.125 },
                 cpu_ms: Quartiles { median: 45.0, q1: 43.5, q3: 46.0 },
             }),
+            Message::Footprint(Footprint { daemon: "pinned".to_owned(), ..Footprint::default() }),
             Message::Verdict(Verdict::Pass),
             Message::Verdict(Verdict::Fail(vec!["parity/load".to_owned(), "names".to_owned()])),
             Message::Verdict(Verdict::Error("mount proc on /proc".to_owned())),

@@ -10,6 +10,7 @@ pub mod attributes;
 pub mod calls;
 pub mod contenders;
 pub mod debugfs;
+pub mod footprint;
 pub mod measure;
 pub mod reference;
 pub mod ringbuf;
@@ -65,6 +66,12 @@ pub trait Contender {
     /// Whether some of the sources are to change between two calls.
     fn wants_changes(&self) -> bool {
         false
+    }
+
+    /// Uses, after such a change and before the call, what a call before it would have used: caches of
+    /// all kinds are the call's again then, as they are those of contenders that are called in a row.
+    fn warm_up(&mut self) -> Result<()> {
+        Ok(())
     }
 
     /// The processes other than this one that take part.

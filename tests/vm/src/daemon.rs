@@ -27,6 +27,9 @@ pub const SYSTEM: u32 = 1_000;
 /// How long the daemon may take to register: it takes about 0.3 s where QEMU emulates.
 const START_LIMIT: Duration = Duration::from_secs(20);
 
+/// How long to wait before looking again whether it has.
+const START_PAUSE: Duration = Duration::from_millis(2);
+
 /// A running daemon, killed when this is dropped.
 #[derive(Debug)]
 pub struct Daemon(Child);
@@ -101,7 +104,7 @@ impl Daemon {
             if begin.elapsed() > START_LIMIT {
                 bail!("{SERVICE_NAME} was not registered within {START_LIMIT:?}");
             }
-            sleep(Duration::from_millis(20));
+            sleep(START_PAUSE);
         }
         Ok(daemon)
     }

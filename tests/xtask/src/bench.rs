@@ -3,12 +3,14 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use anyhow::{Context as _, Result, bail};
 use clap::Args;
 use init::Verdict;
 
-use crate::bench_report::Report;
+use crate::accel::Accel;
+use crate::bench_report::{Counts, Report};
 use crate::cli::VmOptions;
 use crate::guest;
 use crate::initramfs::Initramfs;
@@ -16,7 +18,7 @@ use crate::jobs;
 use crate::packages;
 use crate::progress::say;
 use crate::table::{Kfuncs, Table};
-use crate::vm::{Outcome, Vm, show};
+use crate::vm::{Vm, show};
 use crate::workspace::Workspace;
 use crate::{bench_plot, bench_table};
 
@@ -28,14 +30,22 @@ const ROUNDS: u32 = 30;
 const QUICK_SOURCES: &[u32] = &[50, 150];
 const QUICK_ROUNDS: u32 = 5;
 
-/// Seconds. Emulated, it takes some 3 minutes.
+/// Calls between two looks at a daemon's memory.
+const CALLS: u32 = 1_000_000;
+const QUICK_CALLS: u32 = 2_000;
+
+/// Seconds, for each of the two VMs. Emulated, they take some 4 and 15 minutes.
 const TIME_LIMIT: u64 = 3_600;
 
 #[derive(Args)]
 pub(crate) struct Options {
-    /// Few rounds and few sources: whether all contenders answer and agree, in less than 5 minutes.
+    /// Few rounds, sources and calls: whether all contenders answer and agree, in less than 5 minutes.
     #[arg(long)]
     quick: bool,
+    /// Counts instructions instead of time, on one processor: the same in each run, whatever else the
+    /// host does. QEMU must emulate for that. Measures no footprint.
+    #[arg(long, conflicts_with = "svg")]
+    instructions: bool,
     /// Rounds that count [default: 30; 5 with --quick].
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     rounds: Option<u32>,
@@ -44,6 +54,9 @@ pub(crate) struct Options {
     #[arg(long, value_name = "LIST", value_delimiter = ',',
           value_parser = clap::value_parser!(u32).range(20..=5_000))]
     sources: Option<Vec<u32>>,
+    /// Calls of each daemon between two looks at its memory [default: 1000000; 2000 with --quick].
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    calls: Option<u32>,
     /// Writes the results there.
     #[arg(long, value_name = "PATH")]
     json: Option<PathBuf>,
@@ -60,6 +73,10 @@ pub(crate) struct Options {
 impl Options {
     fn rounds(&self) -> u32 {
         self.rounds.unwrap_or(if self.quick { QUICK_ROUNDS } else { ROUNDS })
+    }
+
+    fn calls(&self) -> u32 {
+        self.calls.unwrap_or(if self.quick { QUICK_CALLS } else { CALLS })
     }
 
     /// In rising order, as the guest only ever makes more.
@@ -84,18 +101,32 @@ pub(crate) fn run(options: &Options) -> Result<bool> {
     let programs = guest::build_for_tests(&workspace)?;
     let mut initramfs = Initramfs::new(&programs, &kernel, &workspace.tests_file("hub.toml"))?;
     initramfs.add_policy("bench", &workspace.tests_file("vm/src/bench/hub.toml"))?;
-    let sources: Vec<String> = options.sources().iter().map(u32::to_string).collect();
-    let job = vec!["bench".to_owned(), options.rounds().to_string(), sources.join(",")];
-    let mut vm = Vm::prepare(&workspace, &kernel, &initramfs, job, options.vm.verbose)?;
-    vm.time_limit = Some(options.vm.time_limit_or(TIME_LIMIT));
-    let Outcome { verdict, accel, measured } = vm.run(&workspace, &mut show)?;
-
-    let report = Report {
-        kernel: kernel.release.clone(),
-        accel: accel.to_string(),
-        rounds: options.rounds(),
-        rows: measured,
+    let boot = |arguments: [&str; 2]| {
+        let job = ["bench"].into_iter().chain(arguments).map(str::to_owned).collect();
+        let mut vm = Vm::prepare(&workspace, &kernel, &initramfs, job, options.vm.verbose)?;
+        vm.time_limit = Some(options.vm.time_limit_or(TIME_LIMIT));
+        vm.accel = options.instructions.then_some(Accel::Icount);
+        // A processor that counts is better not one that counts how it waits.
+        vm.polls = !options.instructions;
+        vm.run(&workspace, &mut show)
     };
+    let sources: Vec<String> = options.sources().iter().map(u32::to_string).collect();
+    let rounds = boot([&options.rounds().to_string(), &sources.join(",")])?;
+    let mut verdicts = vec![rounds.verdict];
+    let mut report = Report {
+        kernel: kernel.release.clone(),
+        accel: rounds.accel.to_string(),
+        counts: if options.instructions { Counts::Instructions } else { Counts::Time },
+        rounds: options.rounds(),
+        rows: rounds.measured,
+        footprints: Vec::new(),
+        binary_bytes: stripped_size(programs.binaries.get(guest::PINNED))?,
+    };
+    if !options.instructions {
+        let footprint = boot(["footprint", &options.calls().to_string()])?;
+        verdicts.push(footprint.verdict);
+        report.footprints = footprint.footprints;
+    }
     print!("{}", bench_table::text(&report));
     if let Some(path) = &options.json {
         write(path, &report.to_json()?)?;
@@ -105,11 +136,25 @@ pub(crate) fn run(options: &Options) -> Result<bool> {
         write(&directory.join("bench-sources.svg"), &bench_plot::by_sources(&report)?)?;
         write(&directory.join("bench-150.svg"), &bench_plot::at_150(&report)?)?;
     }
-    if verdict != Verdict::Pass {
+    let passed = verdicts.iter().all(|verdict| *verdict == Verdict::Pass);
+    if !passed {
         say("the benchmark failed; what failed is above, the kernel's words in \
              target/vm/bench.console.log");
     }
-    Ok(verdict == Verdict::Pass)
+    Ok(passed)
+}
+
+/// The size of a program without its symbols, as a device would have it.
+fn stripped_size(program: Option<&PathBuf>) -> Result<u64> {
+    let program = program.context("the daemon was not built")?;
+    let directory = tempfile::tempdir().context("make a temporary directory")?;
+    let stripped = directory.path().join("stripped");
+    let status = Command::new("strip").arg("-o").arg(&stripped).arg(program).status();
+    if !status.context("run strip (package binutils)")?.success() {
+        bail!("strip failed; its errors are above");
+    }
+    let metadata = fs::metadata(&stripped).context("look at the stripped daemon")?;
+    Ok(metadata.len())
 }
 
 fn write(path: &Path, text: &str) -> Result<()> {

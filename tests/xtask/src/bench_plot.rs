@@ -26,6 +26,8 @@ const COLORS: &[(&str, RGBColor)] = &[
     ("binder_delta", RGBColor(0x21, 0x71, 0xb5)),
     ("binder_shared", RGBColor(0x6b, 0xae, 0xd6)),
     ("binder_pinned", RGBColor(0x6a, 0x51, 0xa3)),
+    ("binder_floor", RGBColor(0x9e, 0xca, 0xe1)),
+    ("binder_status", RGBColor(0xb3, 0xb3, 0xb3)),
     ("ping", RGBColor(0x73, 0x73, 0x73)),
 ];
 

@@ -2,7 +2,7 @@
 //! The results of a benchmark, and what the project wants of them.
 
 use anyhow::{Context as _, Result};
-use init::bench::{Quartiles, Row};
+use init::bench::{Footprint, Quartiles, Row};
 use serde::{Deserialize, Serialize};
 
 /// The number of sources at which contenders are compared: a phone's.
@@ -17,8 +17,23 @@ pub(crate) struct Report {
     /// Its release.
     pub(crate) kernel: String,
     pub(crate) accel: String,
+    /// What a millisecond of the rows is.
+    pub(crate) counts: Counts,
     pub(crate) rounds: u32,
     pub(crate) rows: Vec<Row>,
+    pub(crate) footprints: Vec<Footprint>,
+    /// The daemon as Android has it, statically linked, without symbols. Bytes.
+    pub(crate) binary_bytes: u64,
+}
+
+/// What the guest's clock counted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Counts {
+    /// Nanoseconds.
+    Time,
+    /// Instructions, one for a nanosecond.
+    Instructions,
 }
 
 /// Which of the two times.
@@ -149,7 +164,15 @@ pub(crate) mod testing {
             Row { sources, contender, wall_ms: quartiles, cpu_ms: quartiles }
         };
         let rows = medians.iter().map(row).collect();
-        Report { kernel: "7.3.4".to_owned(), accel: "TCG".to_owned(), rounds: 30, rows }
+        Report {
+            kernel: "7.3.4".to_owned(),
+            accel: "TCG".to_owned(),
+            counts: Counts::Time,
+            rounds: 30,
+            rows,
+            footprints: Vec::new(),
+            binary_bytes: 0,
+        }
     }
 }
 
@@ -214,6 +237,7 @@ mod unit_tests {
         let value: serde_json::Value = serde_json::from_str(&json).unwrap();
         assert_eq!(value["kernel"], "7.3.4");
         assert_eq!(value["accel"], "TCG");
+        assert_eq!(value["counts"], "time");
         assert_eq!(value["rounds"], 30);
         assert_eq!(value["rows"][0]["sources"], 150);
         assert_eq!(value["rows"][0]["contender"], "sysfs");

@@ -21,7 +21,7 @@ const PACKAGES: &[&str] = &["init", DAEMON, SUITES_PACKAGE];
 /// The daemon: package, program, and its name in the guest.
 const DAEMON: &str = "wakeupstatsd";
 /// The name in the guest of the daemon that only runs what is pinned.
-const PINNED: &str = "wakeupstatsd-pinned";
+pub(crate) const PINNED: &str = "wakeupstatsd-pinned";
 /// The service manager and its command line tool.
 const BINDER_TOOLS: &[&str] = &["rsb_hub", "rsb_service"];
 

@@ -202,7 +202,7 @@ mod unit_tests {
     use super::*;
 
     const SUITES: &[&str] =
-        &["access", "dump", "names", "parity", "service", "size", "startup", "suspend"];
+        &["access", "dump", "idle", "names", "parity", "service", "size", "startup", "suspend"];
 
     fn table() -> Table {
         Table::parse(include_str!("../../kernels.toml")).unwrap()
@@ -234,7 +234,7 @@ mod unit_tests {
         let pinned = Choice { backend: Some(Backend::Pinned), ..Choice::default() };
         assert_eq!(
             runs("module", pinned),
-            "access/pinned dump/pinned names/pinned parity/pinned service/pinned size/pinned"
+            "access/pinned dump/pinned idle/pinned names/pinned parity/pinned service/pinned size/pinned"
         );
         assert_eq!(runs("fallback", pinned), "");
         assert_eq!(runs("module", Choice { suite: Some("startup"), ..pinned }), "startup");

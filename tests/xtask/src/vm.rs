@@ -9,7 +9,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail};
-use init::bench::Row;
+use init::bench::{Footprint, Row};
 use init::{Message, Verdict};
 
 use crate::accel::{self, Accel};
@@ -43,6 +43,10 @@ pub(crate) struct Vm<'a> {
     pub(crate) time_limit: Option<Duration>,
     /// Where the console is kept.
     pub(crate) log: PathBuf,
+    /// Not the best that works here, but this.
+    pub(crate) accel: Option<Accel>,
+    /// Its processors never halt: to wake one costs the host many times what the guest does then.
+    pub(crate) polls: bool,
 }
 
 /// What happened on one of QEMU's streams.
@@ -67,6 +71,7 @@ struct End {
     marker: Option<&'static str>,
     cut: Option<Cut>,
     measured: Vec<Row>,
+    footprints: Vec<Footprint>,
 }
 
 /// What came out of a run.
@@ -75,6 +80,8 @@ pub(crate) struct Outcome {
     pub(crate) accel: Accel,
     /// What the benchmark measured.
     pub(crate) measured: Vec<Row>,
+    /// Likewise.
+    pub(crate) footprints: Vec<Footprint>,
 }
 
 impl<'a> Vm<'a> {
@@ -101,6 +108,8 @@ impl<'a> Vm<'a> {
             verbose,
             time_limit: None,
             log: path("console.log"),
+            accel: None,
+            polls: false,
         })
     }
 
@@ -110,7 +119,10 @@ impl<'a> Vm<'a> {
         workspace: &Workspace,
         output: &mut dyn FnMut(&[u8]),
     ) -> Result<Outcome> {
-        let candidates = accel::candidates(workspace.cache());
+        let candidates = match self.accel {
+            Some(accel) => vec![accel],
+            None => accel::candidates(workspace.cache()),
+        };
         for (number, &accel) in (1..).zip(&candidates) {
             let on_trial = number < candidates.len();
             let (mut end, status, console) = self.boot(accel, on_trial, output)?;
@@ -122,13 +134,14 @@ impl<'a> Vm<'a> {
                 continue;
             }
             let measured = std::mem::take(&mut end.measured);
+            let footprints = std::mem::take(&mut end.footprints);
             let judged = end.judge(status);
             if judged.is_err() {
                 say(&console.report());
             }
             let name = &self.kernel.name;
             let verdict = judged.with_context(|| format!("the VM of kernel {name} failed"))?;
-            return Ok(Outcome { verdict, accel, measured });
+            return Ok(Outcome { verdict, accel, measured, footprints });
         }
         bail!("QEMU has no accelerator here");
     }
@@ -159,7 +172,7 @@ impl<'a> Vm<'a> {
         output: &mut dyn FnMut(&[u8]),
     ) -> Result<(End, Option<ExitStatus>, Console)> {
         let mut console = Console::new(&self.log, self.verbose)?;
-        let append = qemu::append(self.kernel, &self.job, self.verbose)?;
+        let append = qemu::append(self.kernel, &self.job, self.verbose, self.polls)?;
         let stdin = if self.interactive { Stdio::inherit() } else { Stdio::null() };
         let step = Step::new(&format!("booting {} with {accel}", self.kernel.release));
         let mut qemu = Qemu::start(accel, &self.kernel.vmlinuz, &self.initramfs, &append, stdin)?;
@@ -210,6 +223,7 @@ impl<'a> Vm<'a> {
                                 step.take().into_iter().for_each(Step::done);
                             }
                             Piece::Message(Message::Measured(row)) => end.measured.push(row),
+                            Piece::Message(Message::Footprint(it)) => end.footprints.push(it),
                             Piece::Message(Message::Verdict(verdict)) => {
                                 end.verdict = Some(verdict);
                                 stop_at = Some(Instant::now() + POWER_OFF_GRACE);

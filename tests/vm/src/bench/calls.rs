@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Calls of the service, from this process.
 
+use std::hint::black_box;
+
 use anyhow::{Result, ensure};
 use rsbinder::{Interface, Strong};
-use wakeupstats_aidl::{Cache, IWakeupStats, SnapshotQuery, Source, rows};
+use wakeupstats_aidl::{Cache, Columns, IWakeupStats, SnapshotQuery, WakeupSnapshot};
 
 use super::measure::Process;
 use super::{Contender, Seen};
@@ -18,16 +20,19 @@ pub struct Service {
 }
 
 impl Service {
-    /// A snapshot of everything, read now, as plain rows.
-    pub fn all(&self) -> Result<Vec<Source>> {
-        Ok(rows(&self.proxy.getSnapshot(&SnapshotQuery::default())?)?)
+    /// A snapshot of everything, read now, of which plain rows were made.
+    pub fn all(&self) -> Result<WakeupSnapshot> {
+        let reply = self.proxy.getSnapshot(&SnapshotQuery::default())?;
+        black_box(Columns::of(&reply)?.rows()?);
+        Ok(reply)
     }
 }
 
-/// What these rows say.
-pub fn seen<'a>(sources: impl Iterator<Item = &'a Source>) -> Seen {
-    let events: Vec<u64> = sources.map(|source| source.event_count.cast_unsigned()).collect();
-    Seen::events(events.into_iter())
+/// What a snapshot of everything says.
+pub fn seen(reply: &WakeupSnapshot) -> Result<Seen> {
+    let columns = Columns::of(reply)?;
+    let rows = columns.rows()?;
+    Ok(Seen::events(rows.iter().map(|source| source.event_count.cast_unsigned())))
 }
 
 /// Everything, and plain rows made of it.
@@ -35,13 +40,13 @@ pub fn seen<'a>(sources: impl Iterator<Item = &'a Source>) -> Seen {
 pub struct Full {
     name: &'static str,
     service: Service,
-    rows: Vec<Source>,
+    reply: WakeupSnapshot,
 }
 
 impl Full {
     /// Calls this service.
     pub fn new(name: &'static str, service: &Service) -> Self {
-        Full { name, service: service.clone(), rows: Vec::new() }
+        Full { name, service: service.clone(), reply: WakeupSnapshot::default() }
     }
 }
 
@@ -51,12 +56,12 @@ impl Contender for Full {
     }
 
     fn call(&mut self) -> Result<()> {
-        self.rows = self.service.all()?;
+        self.reply = self.service.all()?;
         Ok(())
     }
 
     fn seen(&self) -> Result<Seen> {
-        Ok(seen(self.rows.iter()))
+        seen(&self.reply)
     }
 
     fn processes(&self) -> &[Process] {
@@ -96,15 +101,90 @@ impl Contender for Delta {
 
     fn seen(&self) -> Result<Seen> {
         ensure!(self.was_incremental, "the answer was a full one");
-        Ok(seen(self.cache.sources()))
+        let counts = self.cache.sources().map(|source| source.event_count.cast_unsigned());
+        Ok(Seen::events(counts.collect::<Vec<_>>().into_iter()))
     }
 
     fn wants_changes(&self) -> bool {
         true
     }
 
+    fn warm_up(&mut self) -> Result<()> {
+        Ok(self.service.proxy.as_binder().ping_binder()?)
+    }
+
     fn processes(&self) -> &[Process] {
         std::slice::from_ref(&self.service.process)
+    }
+}
+
+/// The least that a fresh answer takes: a call and a walk, and no source in the reply.
+#[derive(Debug)]
+pub struct Floor {
+    service: Service,
+    query: SnapshotQuery,
+    /// How many sources the walk found.
+    total: usize,
+}
+
+impl Floor {
+    /// Calls this service.
+    pub fn new(service: &Service) -> Self {
+        // None of the benchmark's sources is, nor are the machine's own.
+        let query = SnapshotQuery { activeOnly: true, ..SnapshotQuery::default() };
+        Floor { service: service.clone(), query, total: 0 }
+    }
+}
+
+impl Contender for Floor {
+    fn name(&self) -> &'static str {
+        "binder_floor"
+    }
+
+    fn call(&mut self) -> Result<()> {
+        let reply = self.service.proxy.getSnapshot(&self.query)?;
+        ensure!(reply.sources.handles.is_empty(), "there is a source in the reply");
+        self.total = usize::try_from(reply.totalSources)?;
+        Ok(())
+    }
+
+    fn seen(&self) -> Result<Seen> {
+        Ok(Seen::Sources(self.total))
+    }
+
+    fn processes(&self) -> &[Process] {
+        std::slice::from_ref(&self.service.process)
+    }
+}
+
+/// The service's least call, which reads nothing from the kernel.
+#[derive(Debug)]
+pub struct Status(Service);
+
+impl Status {
+    /// Calls this service.
+    pub fn new(service: &Service) -> Self {
+        Status(service.clone())
+    }
+}
+
+impl Contender for Status {
+    fn name(&self) -> &'static str {
+        "binder_status"
+    }
+
+    fn call(&mut self) -> Result<()> {
+        let status = self.0.proxy.getStatus()?;
+        ensure!(status.sequence > 0, "the service has read nothing yet");
+        Ok(())
+    }
+
+    fn seen(&self) -> Result<Seen> {
+        Ok(Seen::Nothing)
+    }
+
+    fn processes(&self) -> &[Process] {
+        std::slice::from_ref(&self.0.process)
     }
 }
 

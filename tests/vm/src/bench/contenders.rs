@@ -8,7 +8,7 @@ use anyhow::{Context, Result, ensure};
 use wakeupstats_aidl::SnapshotBackend;
 
 use super::Contender;
-use super::calls::{Delta, Full, Ping, Service};
+use super::calls::{Delta, Floor, Full, Ping, Service, Status};
 use super::debugfs::Debugfs;
 use super::measure::Process;
 use super::ringbuf::Ringbuf;
@@ -81,6 +81,8 @@ pub fn all(sources: u32, peers: &mut Peers) -> Result<Vec<Box<dyn Contender + '_
         Box::new(Full::new("binder_full", loaded)),
         Box::new(Delta::new(loaded).context("binder_delta")?),
         Box::new(Shared::new(clients)),
+        Box::new(Floor::new(loaded)),
+        Box::new(Status::new(loaded)),
         Box::new(Ping::new(loaded)),
         Box::new(Walk::pinned().context("pinned_walk")?),
         Box::new(Snapshot::pinned().context("pinned_snapshot")?),

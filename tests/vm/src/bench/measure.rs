@@ -5,7 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, bail, ensure};
 use rustix::time::{ClockId, clock_gettime};
 
 use super::Contender;
@@ -37,18 +37,35 @@ impl Process {
     /// The processor time of its threads so far. Waits until all of them sleep: only then is what
     /// they did accounted for, and the answer that woke us is not the last that they do.
     fn cpu(&self) -> Result<Duration> {
-        let mut total = Duration::ZERO;
+        Ok(self.activity()?.runtime)
+    }
+
+    /// What its threads did so far, once all of them sleep.
+    pub fn activity(&self) -> Result<Activity> {
+        let mut total = Activity::default();
         for task in fs::read_dir(&self.tasks).with_context(|| "a process has ended")? {
             let task = task?.path();
             while !sleeps(&task)? {
                 std::thread::yield_now();
             }
             let text = fs::read_to_string(task.join("schedstat"))?;
-            let runtime = text.split(' ').next().and_then(|first| first.parse().ok());
-            total += Duration::from_nanos(runtime.context("schedstat has no runtime")?);
+            let numbers =
+                text.split_whitespace().map(str::parse).collect::<Result<Vec<u64>, _>>()?;
+            let [runtime, _, turns] = numbers[..] else { bail!("schedstat is {text:?}") };
+            total.runtime += Duration::from_nanos(runtime);
+            total.turns += turns;
         }
         Ok(total)
     }
+}
+
+/// What the threads of a process did.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Activity {
+    /// How long they ran.
+    pub runtime: Duration,
+    /// How often one was put on a processor.
+    pub turns: u64,
 }
 
 /// Whether a thread waits for something. Its state follows its name, which is in parentheses.
@@ -94,18 +111,28 @@ pub fn batch(
 ) -> Result<Sample> {
     ensure!(count > 0, "a batch without calls");
     let others = contender.processes().to_vec();
-    let others_before = cpu(&others)?;
+    let before = cpu(&others)?;
     let mut watch = Stopwatch::default();
-    if contender.wants_changes() {
+    let others_cpu = if contender.wants_changes() {
+        // What the others do to warm up is measured alone first, to be taken off.
         for _ in 0..count {
             change()?;
+            contender.warm_up()?;
+        }
+        let between = cpu(&others)?;
+        for _ in 0..count {
+            change()?;
+            contender.warm_up()?;
             watch.time(|| contender.call())?;
         }
+        let after = cpu(&others)?;
+        after.saturating_sub(between).saturating_sub(between.saturating_sub(before))
     } else {
         // All in one: reading the clocks takes a part of what the fastest take.
         watch.time(|| (0..count).try_for_each(|_| contender.call()))?;
-    }
-    let cpu = watch.cpu + cpu(&others)?.saturating_sub(others_before);
+        cpu(&others)?.saturating_sub(before)
+    };
+    let cpu = watch.cpu + others_cpu;
     let calls = f64::from(count * contender.calls());
     let per_call = |time: Duration| time.as_secs_f64() * 1e3 / calls;
     Ok(Sample { wall_ms: per_call(watch.wall), cpu_ms: per_call(cpu) })

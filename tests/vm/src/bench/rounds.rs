@@ -44,7 +44,7 @@ impl Plan {
     pub fn run(&self, mut report: impl FnMut(Row)) -> Result<Vec<String>> {
         let mut failures = Vec::new();
         let mut reference = Reference::load()?;
-        let mut field = Field { sources: Sources::new()?, next: 0 };
+        let mut field = Field::new()?;
         let mut peers = Peers::start()?;
         for &size in &self.sources {
             field.grow_to(size as usize)?;
@@ -111,15 +111,21 @@ impl<'a> Entry<'a> {
 }
 
 /// The sources that are made for the benchmark.
-struct Field {
+#[derive(Debug)]
+pub struct Field {
     sources: Sources,
     /// The next that changes.
     next: usize,
 }
 
 impl Field {
+    /// None yet.
+    pub fn new() -> Result<Self> {
+        Ok(Field { sources: Sources::new()?, next: 0 })
+    }
+
     /// Makes more, until the kernel has so many. Each has been active once, but for timers.
-    fn grow_to(&mut self, size: usize) -> Result<()> {
+    pub fn grow_to(&mut self, size: usize) -> Result<()> {
         loop {
             let missing = size.checked_sub(ids_in_sysfs().len());
             let missing = missing.with_context(|| format!("there are more than {size} sources"))?;

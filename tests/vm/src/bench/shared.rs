@@ -125,18 +125,20 @@ impl Contender for Shared<'_> {
 /// The client's part: calls until there is no more to read.
 pub fn serve() -> Result<()> {
     let service = Service { proxy: daemon::service()?, process: Process::new(0) };
-    let answer = |sources| match sources {
-        Seen::Numbers { sources, events } => println!("{sources} {events}"),
-        Seen::Sources(_) | Seen::Nothing => (),
+    let answer = |reply| {
+        match calls::seen(&reply)? {
+            Seen::Numbers { sources, events } => println!("{sources} {events}"),
+            Seen::Sources(_) | Seen::Nothing => (),
+        }
+        anyhow::Ok(())
     };
-    answer(calls::seen(service.all()?.iter()));
+    answer(service.all()?)?;
     for line in std::io::stdin().lines() {
         line?;
-        let mut last = Vec::new();
-        for _ in 0..CALLS_EACH {
-            last = service.all()?;
+        for _ in 1..CALLS_EACH {
+            service.all()?;
         }
-        answer(calls::seen(last.iter()));
+        answer(service.all()?)?;
     }
     Ok(())
 }

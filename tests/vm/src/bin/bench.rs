@@ -1,21 +1,26 @@
 // SPDX-License-Identifier: Apache-2.0
 //! `cargo xtask bench`, the part inside the VM: `bench ROUNDS SOURCES`, where SOURCES is a list of
-//! numbers with commas. Two other roles of this program are processes that take part.
+//! numbers with commas, and `bench footprint CALLS`. Two other roles of this program are processes
+//! that take part.
 
 use std::process::ExitCode;
 
 use anyhow::{Context, Result, bail};
 use init::Message;
 use wakeupstats_vm::bench::rounds::Plan;
-use wakeupstats_vm::bench::{shared, suspend};
+use wakeupstats_vm::bench::{footprint, shared, suspend};
 
 fn main() -> Result<ExitCode> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     match arguments.iter().map(String::as_str).collect::<Vec<_>>().as_slice() {
         [shared::ROLE] => shared::serve()?,
         [suspend::ROLE] => suspend::serve()?,
+        [footprint::ROLE, calls] => {
+            let calls = calls.parse().context("the number of calls")?;
+            footprint::measure(calls, |footprint| println!("{}", Message::Footprint(footprint)))?;
+        }
         [rounds, sources] => return bench(rounds, sources),
-        _ => bail!("usage: bench ROUNDS SOURCES"),
+        _ => bail!("usage: bench ROUNDS SOURCES | footprint CALLS"),
     }
     Ok(ExitCode::SUCCESS)
 }
