@@ -10,6 +10,7 @@ pub mod attributes;
 pub mod calls;
 pub mod contenders;
 pub mod debugfs;
+pub mod ends;
 pub mod footprint;
 pub mod measure;
 pub mod reference;

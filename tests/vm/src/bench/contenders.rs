@@ -10,6 +10,7 @@ use wakeupstats_aidl::SnapshotBackend;
 use super::Contender;
 use super::calls::{Delta, Floor, Full, Ping, Service, Status};
 use super::debugfs::Debugfs;
+use super::ends::{Marshal, Unmarshal};
 use super::measure::Process;
 use super::ringbuf::Ringbuf;
 use super::shared::{Clients, Shared};
@@ -78,6 +79,8 @@ pub fn all(sources: u32, peers: &mut Peers) -> Result<Vec<Box<dyn Contender + '_
         Box::new(Ringbuf::load(sources as usize).context("ringbuf")?),
         Box::new(Walk::load(sources).context("walk")?),
         Box::new(Snapshot::load().context("snapshot")?),
+        Box::new(Marshal::new().context("marshal")?),
+        Box::new(Unmarshal::new().context("unmarshal")?),
         Box::new(Full::new("binder_full", loaded)),
         Box::new(Delta::new(loaded).context("binder_delta")?),
         Box::new(Shared::new(clients)),
