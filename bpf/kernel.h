@@ -36,7 +36,9 @@ struct list_head {
 	struct list_head *next;
 };
 
-/* include/linux/time64.h: stands for any 64 bits of memory, as there is no cast to a mere number.
+/*
+ * include/linux/time64.h: stands for any 64 bits of memory. There is no cast to a mere number
+ * before Linux 6.17.
  */
 struct timespec64 {
 	__s64 tv_sec;

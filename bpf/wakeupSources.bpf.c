@@ -117,10 +117,13 @@ static __always_inline __u32 copy_string(char *to, __u32 room, const char *from,
 	return size - 1;
 }
 
+_Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "the first byte of a word is its lowest");
+
 /*
  * The same for a name, which is short but for a few, and then is copied by words: that takes a
  * fifth of the instructions. An aligned word that holds a byte of the name can be read to its end,
- * as no page begins in it. What follows the name there is not for anybody to see.
+ * as no page begins in it. What follows the name there is not for anybody to see. A word that
+ * can't be read is 0, and so the name's end.
  */
 static __always_inline __u32 copy_name(char *to, const char *from, bool *cut)
 {

@@ -5,7 +5,8 @@
  *
  * This header owns the layout. The Rust side is generated from it (service/build.rs), so it holds
  * fixed-width integers and explicit padding only: no bool, no long, no pointer. All numbers are in
- * the CPU's byte order, all times in nanoseconds. Change anything, and raise WS_LAYOUT_VERSION.
+ * the CPU's byte order, all times in nanoseconds. Change anything of it, and raise
+ * WS_LAYOUT_VERSION.
  */
 #ifndef WAKEUPSTATS_WAKEUP_SOURCES_H
 #define WAKEUPSTATS_WAKEUP_SOURCES_H

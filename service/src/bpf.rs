@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-//! bpf(2), as far as a process needs it that has no privilege: it opens what others have pinned, runs
-//! a program, and reads an array. No libbpf: this is what an Android build has.
+//! bpf(2), as far as it takes no privilege: opens what others have pinned, runs a program, and reads an
+//! array. No libbpf: this is what an Android build has.
 //!
 //! The layouts are those of `union bpf_attr`, `struct bpf_prog_info` and `struct bpf_map_info` in the
 //! kernel's include/uapi/linux/bpf.h, as far as they are used: the kernel takes a shorter `bpf_attr`

@@ -132,7 +132,7 @@ impl Tracker {
     /// Takes in the next snapshot.
     pub fn update(&mut self, snapshot: &Snapshot) {
         self.sequence += 1;
-        let former = self.walk.replace(snapshot.walk);
+        let former = self.walk;
         // Rows keep what a more precise backend has said for as long as sysfs reads them.
         self.slack_ns = if snapshot.walk.backend == Backend::Sysfs { PRECISION_NS } else { 0 };
         if former.is_some_and(|walk| walk.backend != snapshot.walk.backend) {
@@ -156,6 +156,7 @@ impl Tracker {
         } else {
             self.match_up(snapshot);
         }
+        self.walk = Some(*walk);
     }
 
     /// Takes in the sources in these places, if they are all the same lives as the rows there.

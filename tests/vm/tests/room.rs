@@ -7,13 +7,14 @@
 
 use std::collections::BTreeMap;
 
-use wakeupstats::layout::WS_CHUNKS;
+use wakeupstats::layout::{WS_CHUNKS, ws_record};
 use wakeupstats::load::{Error, Loaded};
-use wakeupstats::walk::{Limits, Walker};
+use wakeupstats::walk::{Limits, Program, Walker};
 use wakeupstats_vm::kfuncs::Kfuncs;
 use wakeupstats_vm::many::{assert_each_once, ids_in_sysfs, shared};
 use wakeupstats_vm::meanwhile::meanwhile;
-use wakeupstats_vm::sources;
+use wakeupstats_vm::sources::{self, Sources, file_name};
+use zerocopy::FromBytes;
 
 /// As many as fit into no map that is not grown.
 const SOURCES: usize = 4_096;
@@ -26,6 +27,43 @@ fn load(chunks: u32) -> Option<Loaded> {
     }
     assert!(matches!(loaded, Err(Error::NoKfunc)), "{loaded:?}");
     None
+}
+
+/// FIFOs named with this byte, so many of each length up to what is copied by words, less `less`.
+fn fifos(byte: u8, less: usize) -> Vec<Sources> {
+    let fifos = |_| {
+        let mut sources = Sources::new().unwrap();
+        for len in (7..32).step_by(8) {
+            sources.add_fifo(&file_name(&vec![byte; len - less])).unwrap();
+        }
+        sources
+    };
+    (0..100).map(fifos).collect()
+}
+
+#[test]
+fn nothing_of_the_kernel_follows_a_name_in_the_map() {
+    // Shorter names get the memory of longer ones.
+    drop(fifos(b'x', 0));
+    let _sources = fifos(b'n', 3);
+    let Some(mut program) = load(WS_CHUNKS) else { return };
+
+    let args = program.run(0..=u32::MAX).unwrap();
+
+    let mut seen = 0;
+    for chunk in program.chunks(args.chunks).unwrap() {
+        let mut rest = &chunk.bytes[..chunk.used as usize];
+        while !rest.is_empty() {
+            let (record, _) = ws_record::read_from_prefix(rest).unwrap();
+            let (bytes, after) = rest.split_at(record.size.into());
+            let strings = usize::from(record.name_len) + usize::from(record.device_len);
+            let padding = &bytes[size_of::<ws_record>() + strings..];
+            assert!(padding.iter().all(|&byte| byte == 0), "after {strings} bytes: {padding:?}");
+            seen += 1;
+            rest = after;
+        }
+    }
+    assert!(seen > 400, "{seen} records");
 }
 
 #[test]

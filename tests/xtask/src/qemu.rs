@@ -98,7 +98,7 @@ fn arguments(accel: Accel, kernel: &Path, initramfs: &Path, append: &str) -> Vec
     arguments.extend(["-kernel".into(), kernel.into(), "-initrd".into(), initramfs.into()]);
     if accel == Accel::Icount {
         // An instruction takes 2^0 ns; and while the processor waits, nobody need wait for it.
-        arguments.extend(["-icount", "shift=0,sleep=off"].map(OsString::from));
+        arguments.extend(["-icount", "shift=0,sleep=off", "-rtc", "clock=vm"].map(OsString::from));
     }
     arguments
 }
@@ -109,12 +109,12 @@ pub(crate) fn append(
     kernel: &Kernel,
     job: &[String],
     verbose: bool,
-    polls: bool,
+    options: &str,
 ) -> Result<String> {
-    let quiet = if verbose { "" } else { " quiet" };
-    let idle = if polls { " idle=poll" } else { "" };
+    let quiet = if verbose { "" } else { "quiet " };
+    let space = if options.is_empty() { "" } else { " " };
     let mut line = format!(
-        "console=ttyS0{quiet}{idle} panic=-1 WAKEUPSTATS_KERNEL={} WAKEUPSTATS_KFUNCS={} --",
+        "console=ttyS0 {quiet}panic=-1 {options}{space}WAKEUPSTATS_KERNEL={} WAKEUPSTATS_KFUNCS={} --",
         kernel.name, kernel.kfuncs,
     );
     for argument in job {
@@ -145,12 +145,7 @@ mod unit_tests {
             test_modules: Vec::new(),
             kfuncs: Kfuncs::Builtin,
         };
-        append(
-            &kernel,
-            &job.iter().map(|word| (*word).to_owned()).collect::<Vec<_>>(),
-            false,
-            false,
-        )
+        append(&kernel, &job.iter().map(|word| (*word).to_owned()).collect::<Vec<_>>(), false, "")
     }
 
     #[test]

@@ -125,6 +125,8 @@ fn run_kernel(
     let job = ["test".to_owned()].into_iter().chain(options.filters.iter().cloned()).collect();
     let mut vm = Vm::prepare(workspace, kernel, &initramfs, job, options.vm.verbose)?;
     vm.time_limit = Some(options.vm.time_limit_or(TIME_LIMIT));
+    // What is freed keeps what it held, so that a test can see the kernel's memory leak.
+    vm.options = "init_on_alloc=0";
     let mut tally = Tally::default();
     let Outcome { verdict, accel, .. } = vm.run(workspace, &mut |bytes| {
         show(bytes);
