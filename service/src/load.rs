@@ -122,14 +122,24 @@ impl Loaded {
     }
 }
 
-/// Loads the program with room for `chunks` chunks, and pins it and its map at these paths.
-pub fn pin(chunks: u32, program_pin: &Path, map_pin: &Path) -> Result<(), Error> {
-    let failed = |path: &Path, error| Error::Pin(path.to_owned(), error);
-    let mut object = open_and_load(chunks)?;
-    program(&object)?.pin(program_pin).map_err(|error| failed(program_pin, error))?;
-    let records = object.maps_mut().find(|map| map.name() == MAP_NAME);
-    let mut records = records.ok_or(Error::Incomplete(MAP_NAME))?;
-    records.pin(map_pin).map_err(|error| failed(map_pin, error))
+/// The loaded program and its map, to be pinned.
+#[derive(Debug)]
+pub struct Pinnable(Object);
+
+impl Pinnable {
+    /// Loads the program with room for `chunks` chunks.
+    pub fn load(chunks: u32) -> Result<Self, Error> {
+        Ok(Pinnable(open_and_load(chunks)?))
+    }
+
+    /// Pins both at these paths.
+    pub fn pin(mut self, program_pin: &Path, map_pin: &Path) -> Result<(), Error> {
+        let failed = |path: &Path, error| Error::Pin(path.to_owned(), error);
+        program(&self.0)?.pin(program_pin).map_err(|error| failed(program_pin, error))?;
+        let records = self.0.maps_mut().find(|map| map.name() == MAP_NAME);
+        let mut records = records.ok_or(Error::Incomplete(MAP_NAME))?;
+        records.pin(map_pin).map_err(|error| failed(map_pin, error))
+    }
 }
 
 fn program(object: &Object) -> Result<ProgramMut<'_>, Error> {

@@ -18,7 +18,7 @@ use rustix::io::Errno;
 use thiserror::Error;
 
 use crate::layout::WS_CHUNKS;
-use crate::load;
+use crate::load::{self, Pinnable};
 use crate::pins::{MAP_PIN, PROGRAM_PIN, Pins};
 
 /// `BPF_FS_MAGIC`, include/uapi/linux/magic.h
@@ -91,11 +91,12 @@ pub enum Outcome {
 pub fn load(pins: &Pins, owner: Owner) -> Result<Outcome, Error> {
     let stage = Stage::enter(pins)?;
     refuse_what_is_not_ours(pins.dir())?;
+    let loaded = Pinnable::load(WS_CHUNKS)?;
     let new = Pins::new(&stage.dir);
     attempt(&stage.dir, "make", mkdir(&stage.dir, DIR_MODE))?;
     // Whatever the umask is.
     attempt(&stage.dir, "set the mode of", chmod(&stage.dir, DIR_MODE))?;
-    load::pin(WS_CHUNKS, &new.program(), &new.map())?;
+    loaded.pin(&new.program(), &new.map())?;
     for path in [new.program(), new.map()] {
         // The mode first: of what belongs to another it takes one capability more.
         attempt(&path, "set the mode of", chmod(&path, MODE))?;

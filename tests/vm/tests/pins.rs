@@ -18,7 +18,7 @@ use std::time::{Duration, Instant};
 use libbpf_rs::{MapCore, MapFlags, MapHandle, MapType, ObjectBuilder, libbpf_sys};
 use wakeupstats::backends::Open;
 use wakeupstats::layout::{WS_CHUNKS, ws_chunk};
-use wakeupstats::load;
+use wakeupstats::load::Pinnable;
 use wakeupstats::pin::{self, Outcome, Owner};
 use wakeupstats::pinned::{self, Pinned};
 use wakeupstats::pins::{DEFAULT_DIR, Pins};
@@ -112,7 +112,8 @@ fn pin_older() {
     let pins = Pins::new(DEFAULT_DIR);
     backend::unload().unwrap();
     fs::create_dir(pins.dir()).unwrap();
-    load::pin(OLDER_CHUNKS, &pins.program(), &pins.map()).unwrap();
+    let older = Pinnable::load(OLDER_CHUNKS).unwrap();
+    older.pin(&pins.program(), &pins.map()).unwrap();
     for path in [pins.program(), pins.map()] {
         chown(&path, Some(SYSTEM), Some(SYSTEM)).unwrap();
         fs::set_permissions(&path, fs::Permissions::from_mode(0o440)).unwrap();
@@ -194,7 +195,8 @@ fn refusal(pin: impl FnOnce(&Pins)) -> String {
 #[test]
 fn what_is_not_the_services_own_is_refused_with_the_reason() {
     let Some(_unload) = pinned() else { return };
-    let load_and_pin = |program: &Path, map: &Path| load::pin(WS_CHUNKS, program, map).unwrap();
+    let load_and_pin =
+        |program: &Path, map: &Path| Pinnable::load(WS_CHUNKS).unwrap().pin(program, map).unwrap();
 
     let swapped = refusal(|pins| load_and_pin(&pins.map(), &pins.program()));
     let map_only = refusal(|pins| {
