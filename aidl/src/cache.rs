@@ -52,7 +52,7 @@ impl Cache {
         }
         for row in Columns::of(snapshot)?.rows()? {
             let row = if row.name.is_some() {
-                row.to_owned()
+                row.into_owned()
             } else {
                 let known = former.remove(&row.handle).or_else(|| self.rows.remove(&row.handle));
                 let known = known.ok_or(Malformed::UnknownName(row.handle))?;

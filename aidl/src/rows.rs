@@ -22,9 +22,12 @@ pub enum Malformed {
     /// The file holds something else.
     #[error("the file with the sources holds no parcel of sources: {0:?}")]
     Parcel(StatusCode),
-    /// The columns do not fit together.
-    #[error("the columns of source {0} do not fit together")]
-    Columns(usize),
+    /// A column has neither an element for each source nor none.
+    #[error("the columns have not the same length")]
+    Lengths,
+    /// The names are not UTF-8, or not as long as their lengths say.
+    #[error("the names do not fit their lengths, or are not UTF-8")]
+    Names,
     /// A name was left out that the client never got.
     #[error("the source with handle {0} came without a name, and it has none from before")]
     UnknownName(i64),
@@ -82,7 +85,7 @@ impl<Name> Source<Name> {
 
 impl Source<&str> {
     /// With names of its own.
-    pub fn to_owned(self) -> Source {
+    pub fn into_owned(self) -> Source {
         self.named(self.name.map(str::to_owned), self.device.map(str::to_owned))
     }
 }
@@ -90,7 +93,7 @@ impl Source<&str> {
 /// The sources of a snapshot, wherever the reply has them. For who has no use for the reply itself;
 /// [`Columns`] spares the copies of all names.
 pub fn rows(snapshot: &WakeupSnapshot) -> Result<Vec<Source>, Malformed> {
-    Ok(Columns::of(snapshot)?.rows()?.into_iter().map(Source::to_owned).collect())
+    Ok(Columns::of(snapshot)?.rows()?.into_iter().map(Source::into_owned).collect())
 }
 
 /// The columns of a snapshot, wherever the reply has them.
@@ -124,16 +127,18 @@ impl<'a> Columns<'a> {
         };
         let len = columns.handles.len();
         if !fit(columns, len) {
-            return Err(Malformed::Columns(0));
+            return Err(Malformed::Lengths);
         }
         // One check for all.
-        let mut names = str::from_utf8(&columns.names).map_err(|_| Malformed::Columns(0))?;
+        let mut names = str::from_utf8(&columns.names).map_err(|_| Malformed::Names)?;
         let mut rows = Vec::with_capacity(len);
         for (index, &handle) in columns.handles.iter().enumerate() {
-            let mut take =
-                |lengths| take(&mut names, at(lengths, index)).ok_or(Malformed::Columns(index));
+            let mut take = |lengths| take(&mut names, at(lengths, index)).ok_or(Malformed::Names);
             let name = take(&columns.nameLengths)?;
             let device = take(&columns.deviceLengths)?;
+            if name.is_some() != device.is_some() {
+                return Err(Malformed::Names);
+            }
             let flags = i32::from(at(&columns.flags, index));
             rows.push(Source {
                 handle,
@@ -155,7 +160,7 @@ impl<'a> Columns<'a> {
                 prevent_suspend_time_ns: at(&columns.preventSuspendTimesNs, index),
             });
         }
-        Ok(rows)
+        if names.is_empty() { Ok(rows) } else { Err(Malformed::Names) }
     }
 }
 
@@ -229,6 +234,7 @@ mod tests {
     #[test]
     fn name_that_is_left_out_is_none_and_one_without_bytes_is_empty() {
         let mut reply = reply();
+        reply.sources.names = Vec::new();
         reply.sources.nameLengths = vec![-1, 0];
         reply.sources.deviceLengths = vec![-1, 0];
 
@@ -239,11 +245,24 @@ mod tests {
     }
 
     #[test]
-    fn columns_that_do_not_fit_together_are_malformed() {
+    fn columns_of_another_length_are_malformed() {
         type Spoil = fn(&mut WakeupSources);
-        let spoilt: [(&str, Spoil); 6] = [
-            ("too short a column", |it| it.eventCounts = vec![1]),
-            ("too long a column", |it| it.flags = vec![0; 3]),
+        let spoilt: [Spoil; 2] = [|it| it.eventCounts = vec![1], |it| it.flags = vec![0; 3]];
+        for spoil in spoilt {
+            let mut reply = reply();
+            spoil(&mut reply.sources);
+            assert!(matches!(rows(&reply), Err(Malformed::Lengths)));
+        }
+    }
+
+    #[test]
+    fn names_that_do_not_fit_are_malformed() {
+        type Spoil = fn(&mut WakeupSources);
+        let spoilt: [(&str, Spoil); 8] = [
+            ("names without lengths", |it| it.nameLengths = Vec::new()),
+            ("more names than lengths", |it| it.names.push(b'x')),
+            ("a name without an owner's", |it| it.deviceLengths = vec![-1, 4]),
+            ("an owner's name without a name", |it| it.nameLengths = vec![-1, 12]),
             ("a name longer than all names", |it| it.nameLengths = vec![17, 0]),
             ("a name that ends within a character", |it| it.nameLengths = vec![11, 1]),
             ("a negative length", |it| it.nameLengths = vec![-2, 0]),
@@ -253,7 +272,7 @@ mod tests {
         for (what, spoil) in spoilt {
             let mut reply = reply();
             spoil(&mut reply.sources);
-            assert!(matches!(rows(&reply), Err(Malformed::Columns(_))), "{what}");
+            assert!(matches!(rows(&reply), Err(Malformed::Names)), "{what}");
         }
     }
 }

@@ -22,7 +22,7 @@ use crate::tracker::{Row, Since, Tracker};
 /// process has for all that its threads receive at a time, so a quarter of it is enough for one.
 const MAX_INLINE: usize = 256 * 1024;
 
-/// What a row takes in the columns beside its names. Bytes.
+/// What a row takes in the columns beside its names, if none is left out. Bytes.
 const ROW_BYTES: usize = 8 + 4 + 1 + 10 * 8 + 2 * 4;
 
 /// A reply that could not be made.
@@ -189,9 +189,9 @@ fn names(rows: &[Cow<'_, Row>], known: i64) -> (Vec<u8>, Vec<i32>, Vec<i32>) {
     for row in rows {
         // A merged row has no handle of its own, so nobody can know its name by one.
         let is_known = (1..=known).contains(&row.handle);
-        let mut append = |name: &str| if is_known { -1 } else { append(&mut names, name) };
-        name_lengths.push(append(&row.source.name));
-        device_lengths.push(append(&row.source.device));
+        let mut length = |name: &str| if is_known { -1 } else { append(&mut names, name) };
+        name_lengths.push(length(&row.source.name));
+        device_lengths.push(length(&row.source.device));
     }
     if device_lengths.iter().all(|&length| length == 0) {
         device_lengths.clear();
@@ -220,4 +220,68 @@ fn int(value: u32) -> i32 {
 
 fn long(value: u64) -> i64 {
     i64::try_from(value).unwrap_or(i64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::{Backend, Snapshot, Walk};
+
+    /// Two sources of which one had an event, and neither anything else.
+    fn tracker() -> Tracker {
+        let source = |id, event_count| Source {
+            id,
+            name: "s".into(),
+            consistent: true,
+            event_count,
+            ..Source::default()
+        };
+        let walk = Walk {
+            backend: Backend::Load,
+            walks: 1,
+            monotonic_ns: 1,
+            boottime_ns: 1,
+            duration_ns: 1,
+            total: 2,
+            complete: true,
+        };
+        let mut tracker = Tracker::new(1);
+        let sources = vec![source(1, 0), source(0, 7)];
+        tracker.update(&Snapshot { walk, sources, changes: None });
+        tracker
+    }
+
+    fn reply(query: &SnapshotQuery) -> WakeupSources {
+        let tracker = tracker();
+        let (core, _) = super::query(query).unwrap();
+        snapshot(query, &core.answer(&tracker)).sources
+    }
+
+    #[test]
+    fn column_is_left_out_where_all_is_zero_and_only_there() {
+        let columns = reply(&SnapshotQuery::default());
+
+        assert_eq!(columns.eventCounts, [0, 7]);
+        assert_eq!(columns.ids, [1, 0]);
+        assert_eq!((columns.names.as_slice(), columns.nameLengths), (&b"ss"[..], vec![1, 1]));
+        assert_eq!((columns.flags, columns.deviceLengths), (Vec::new(), Vec::new()));
+        assert_eq!((columns.activeCounts, columns.totalTimesNs), (Vec::new(), Vec::new()));
+    }
+
+    #[test]
+    fn handles_are_there_even_where_all_are_zero() {
+        let columns = reply(&SnapshotQuery { mergeByName: true, ..SnapshotQuery::default() });
+
+        assert_eq!((columns.handles, columns.ids), (vec![0], Vec::new()));
+    }
+
+    #[test]
+    fn names_that_are_known_are_left_out_and_said_to_be() {
+        let query = SnapshotQuery { instance: 1, knownHandle: 1, ..SnapshotQuery::default() };
+
+        let columns = reply(&query);
+
+        assert_eq!((columns.handles, columns.names), (vec![2, 1], b"s".to_vec()));
+        assert_eq!((columns.nameLengths, columns.deviceLengths), (vec![1, -1], vec![0, -1]));
+    }
 }

@@ -3,8 +3,12 @@ package android.system.wakeupstats;
 
 /**
  * Wakeup sources, as columns: source i has element i of each array. That is several times faster than
- * one parcelable for each source. Except names, each array is as long as handles, or is empty where
- * all its elements would be 0, as one is that an earlier service does not know.
+ * one parcelable for each source.
+ *
+ * handles always has an element for each source. Every other array but names has as many, or none:
+ * an empty array stands for zeros. So look at its length before its elements (in Java:
+ * "sources.flags.length == 0 ? 0 : sources.flags[i]"). Which arrays are empty is another matter from
+ * snapshot to snapshot. An array that a later version adds is empty in what an earlier service sends.
  *
  * Values are those of the kernel's struct wakeup_source (include/linux/pm_wakeup.h) and of
  * /sys/class/wakeup/wakeupN, but in nanoseconds and all of one moment. None but activeTimesNs ever
