@@ -23,7 +23,7 @@ pub struct Footprint {
     pub daemon: String,
     /// Wakeup sources that the kernel had.
     pub sources: u32,
-    /// From the start of the process to the service manager's first answer that it is there, in
+    /// From before its process is made to the service manager's first answer that it is there, in
     /// milliseconds.
     pub start_ms: Quartiles,
     /// Proportional set size when each method had been called a few times, in KiB.

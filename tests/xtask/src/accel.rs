@@ -14,7 +14,7 @@ pub(crate) enum Accel {
     /// By translation, everywhere, some ten times slower.
     Tcg,
     /// The same on one processor, whose clock is the number of instructions that it has executed: each
-    /// takes a nanosecond, so that all times are the same in each run.
+    /// takes a nanosecond, whatever the host does meanwhile.
     Icount,
 }
 

@@ -19,6 +19,8 @@ pub(crate) struct Report {
     pub(crate) accel: String,
     /// What a millisecond of the rows is.
     pub(crate) counts: Counts,
+    /// What the guest's processors do that have nothing to do: "poll" or "halt".
+    pub(crate) idle: String,
     pub(crate) rounds: u32,
     pub(crate) rows: Vec<Row>,
     pub(crate) footprints: Vec<Footprint>,
@@ -168,6 +170,7 @@ pub(crate) mod testing {
             kernel: "7.3.4".to_owned(),
             accel: "TCG".to_owned(),
             counts: Counts::Time,
+            idle: "poll".to_owned(),
             rounds: 30,
             rows,
             footprints: Vec::new(),

@@ -10,18 +10,24 @@ use crate::bench_report::{Bound, Clock, Counts, Report, TYPICAL, Target};
 /// Both times of all contenders, the ratios that are wanted, and the footprints. Tables are Markdown,
 /// for the documentation.
 pub(crate) fn text(report: &Report) -> String {
-    let Report { kernel, accel, rounds, .. } = report;
-    let mut text = format!("\nbench: kernel {kernel}, {accel}, {rounds} rounds\n");
-    let what = match report.counts {
-        Counts::Time => "time of a call in ms",
-        Counts::Instructions => "instructions of a call, in thousands",
+    let Report { kernel, accel, idle, rounds, .. } = report;
+    let mut text = format!("\nbench: kernel {kernel}, {accel}, idle={idle}, {rounds} rounds\n");
+    let tables = match report.counts {
+        Counts::Time => &[
+            (Clock::Wall, "wall time of a call in ms"),
+            (Clock::Cpu, "CPU time of a call in ms, of all processes"),
+        ][..],
+        // On one processor that does nothing else, the other would be the same.
+        Counts::Instructions => &[(Clock::Wall, "instructions of a call, in thousands")],
     };
-    for clock in [Clock::Wall, Clock::Cpu] {
-        let name = clock.name();
-        text += &format!("\n{name} {what}: median (quartiles), by sources\n\n");
-        text += &format!("{}\n", times(report, clock));
+    for (clock, what) in tables {
+        text += &format!("\n{what}: median (quartiles), by sources\n\n");
+        text += &format!("{}\n", times(report, *clock));
     }
-    text += &format!("\nratios at {TYPICAL} sources\n\n{}\n", ratios(&report.targets()));
+    // What is wanted is wanted of times.
+    if report.counts == Counts::Time {
+        text += &format!("\nratios at {TYPICAL} sources\n\n{}\n", ratios(&report.targets()));
+    }
     if !report.footprints.is_empty() {
         text += &format!("\nfootprint at {TYPICAL} sources\n\n{}\n", footprints(report));
     }
@@ -39,9 +45,13 @@ fn footprints(report: &Report) -> Table {
     let lines: [(String, Vec<String>, &str); 9] = [
         ("PSS at rest, KiB".into(), of_all(&|it| it.rest_pss_kib.to_string()), "<= 4096"),
         (format!("PSS after {calls} calls, KiB"), of_all(&|it| it.pss_kib.to_string()), "the same"),
-        ("kernel memory of the program, KiB".into(), of_all(&|it| kib(it.program_bytes)), ""),
+        (
+            "kernel memory of the program and its JIT image, KiB".into(),
+            of_all(&|it| kib(it.program_bytes)),
+            "",
+        ),
         ("kernel memory of the map, KiB".into(), of_all(&|it| kib(it.map_bytes)), "<= 256"),
-        ("from exec to registered, ms".into(), of_all(&|it| cell(it.start_ms)), ""),
+        ("from fork to registered, ms".into(), of_all(&|it| cell(it.start_ms)), ""),
         (
             format!("wakeups in {idle_s} s without a call"),
             of_all(&|it| it.idle_wakeups.to_string()),
@@ -162,7 +172,7 @@ mod unit_tests {
 
         let lines = squeezed(&text);
         for line in [
-            "bench: kernel 7.3.4, TCG, 30 rounds",
+            "bench: kernel 7.3.4, TCG, idle=poll, 30 rounds",
             "| contender | 50 | 150 |",
             "| sysfs | 20.0 (17.5–22.5) | 60.0 (52.5–67.5) |",
             "| walk | - | 0.080 (0.070–0.090) |",
@@ -194,7 +204,7 @@ mod unit_tests {
 
         let lines = squeezed(&text);
         for line in [
-            "wall instructions of a call, in thousands: median (quartiles), by sources",
+            "instructions of a call, in thousands: median (quartiles), by sources",
             "| walk | 80.0 (70.0–90.0) |",
             "| | backend pinned | backend load | wanted |",
             "| PSS after 1000 calls, KiB | 900 | 1000 | the same |",

@@ -64,6 +64,14 @@ impl Contender for Full {
         seen(&self.reply)
     }
 
+    fn wants_changes(&self) -> bool {
+        true
+    }
+
+    fn warm_up(&mut self) -> Result<()> {
+        Ok(self.service.proxy.as_binder().ping_binder()?)
+    }
+
     fn processes(&self) -> &[Process] {
         std::slice::from_ref(&self.service.process)
     }
@@ -118,7 +126,7 @@ impl Contender for Delta {
     }
 }
 
-/// The least that a fresh answer takes: a call and a walk, and no source in the reply.
+/// A fresh answer in which there is nothing: a call, a walk, and no source in the reply.
 #[derive(Debug)]
 pub struct Floor {
     service: Service,
@@ -130,7 +138,7 @@ pub struct Floor {
 impl Floor {
     /// Calls this service.
     pub fn new(service: &Service) -> Self {
-        // None of the benchmark's sources is, nor are the machine's own.
+        // None of the benchmark's sources is active, nor are the machine's own.
         let query = SnapshotQuery { activeOnly: true, ..SnapshotQuery::default() };
         Floor { service: service.clone(), query, total: 0 }
     }
@@ -144,6 +152,7 @@ impl Contender for Floor {
     fn call(&mut self) -> Result<()> {
         let reply = self.service.proxy.getSnapshot(&self.query)?;
         ensure!(reply.sources.handles.is_empty(), "there is a source in the reply");
+        (self.query.instance, self.query.sinceSequence) = (reply.instance, reply.sequence);
         self.total = usize::try_from(reply.totalSources)?;
         Ok(())
     }

@@ -29,7 +29,7 @@ const SOURCES: u32 = 150;
 const STARTS: u32 = 5;
 
 /// Calls after which each buffer has its size. By turns of three kinds.
-const FIRST_CALLS: u32 = 300;
+const FIRST_CALLS: u32 = 3_000;
 
 /// How long nobody calls.
 const IDLE: Duration = Duration::from_secs(10);
@@ -111,7 +111,7 @@ pub fn idle(pid: u32, time: Duration) -> Result<Activity> {
     let after = process.activity()?;
     Ok(Activity {
         runtime: after.runtime.saturating_sub(before.runtime),
-        turns: after.turns - before.turns,
+        turns: after.turns.saturating_sub(before.turns),
     })
 }
 
@@ -121,20 +121,22 @@ fn pss_kib(pid: u32) -> Result<u64> {
     number_after(&text, "Pss:").context("smaps_rollup has no Pss")
 }
 
-/// Kernel memory of its BPF program and of that one's map, which it need not have open: the kernel's
-/// own account, the pages of a program and map_mem_usage().
+/// Kernel memory of its BPF program and of that one's map, which it need not have open: by the kernel's
+/// own account, for a map map_mem_usage(), for a program its pages, and what the JIT made of it.
 fn kernel_memory(pid: u32) -> Result<(u64, u64)> {
     for file in fs::read_dir(format!("/proc/{pid}/fdinfo"))? {
         let program = fs::read_to_string(file?.path())?;
         let Some(id) = number_after(&program, "prog_id:") else { continue };
-        let options = ProgInfoQueryOptions::default().include_map_ids(true);
+        let options =
+            ProgInfoQueryOptions::default().include_map_ids(true).include_jited_prog_insns(true);
         let info = ProgInfoIter::with_query_opts(options).find(|info| u64::from(info.id) == id);
         let info = info.context("the kernel does not know the program")?;
         let [map] = info.map_ids[..] else { bail!("the program has maps {:?}", info.map_ids) };
         let map = MapHandle::from_map_id(map)?;
         let map = format!("/proc/self/fdinfo/{}", map.as_fd().as_raw_fd());
         let memlock = |text: &str| number_after(text, "memlock:").context("fdinfo has no memlock");
-        return Ok((memlock(&program)?, memlock(&fs::read_to_string(map)?)?));
+        let program = memlock(&program)? + info.jited_prog_insns.len() as u64;
+        return Ok((program, memlock(&fs::read_to_string(map)?)?));
     }
     bail!("the daemon has no program open");
 }

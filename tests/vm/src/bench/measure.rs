@@ -111,29 +111,32 @@ pub fn batch(
 ) -> Result<Sample> {
     ensure!(count > 0, "a batch without calls");
     let others = contender.processes().to_vec();
-    let before = cpu(&others)?;
+    let mut before = cpu(&others)?;
     let mut watch = Stopwatch::default();
-    let others_cpu = if contender.wants_changes() {
+    let mut warm_ups = Duration::ZERO;
+    if contender.wants_changes() {
         // What the others do to warm up is measured alone first, to be taken off.
         for _ in 0..count {
             change()?;
             contender.warm_up()?;
         }
-        let between = cpu(&others)?;
+        warm_ups = cpu(&others)?.saturating_sub(before);
+        // What has changed by now is more than is to change between two calls.
+        contender.call()?;
+        before = cpu(&others)?;
         for _ in 0..count {
             change()?;
             contender.warm_up()?;
             watch.time(|| contender.call())?;
         }
-        let after = cpu(&others)?;
-        after.saturating_sub(between).saturating_sub(between.saturating_sub(before))
     } else {
         // All in one: reading the clocks takes a part of what the fastest take.
         watch.time(|| (0..count).try_for_each(|_| contender.call()))?;
-        cpu(&others)?.saturating_sub(before)
-    };
-    let cpu = watch.cpu + others_cpu;
+    }
+    let others_cpu = cpu(&others)?.saturating_sub(before);
     let calls = f64::from(count * contender.calls());
     let per_call = |time: Duration| time.as_secs_f64() * 1e3 / calls;
-    Ok(Sample { wall_ms: per_call(watch.wall), cpu_ms: per_call(cpu) })
+    // One by one, as what is left of the others may be less than nothing by chance.
+    let cpu_ms = per_call(watch.cpu) + per_call(others_cpu) - per_call(warm_ups);
+    Ok(Sample { wall_ms: per_call(watch.wall), cpu_ms })
 }

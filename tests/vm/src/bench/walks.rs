@@ -71,7 +71,7 @@ impl<P: Program> Contender for Walk<P> {
     }
 }
 
-/// What the daemon does of a call: run, decode, track.
+/// What the daemon does of a call before the reply: run, decode, track.
 #[derive(Debug)]
 pub struct Snapshot<P> {
     name: &'static str,
@@ -112,5 +112,9 @@ impl<P: Program> Contender for Snapshot<P> {
 
     fn seen(&self) -> Result<Seen> {
         Ok(Seen::events(self.tracker.rows().iter().map(|row| row.source.event_count)))
+    }
+
+    fn wants_changes(&self) -> bool {
+        true
     }
 }
