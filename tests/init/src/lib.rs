@@ -9,6 +9,7 @@ use std::fmt;
 use std::str::FromStr;
 
 pub mod bench;
+pub mod rc;
 
 use bench::{Footprint, Row};
 

@@ -7,7 +7,7 @@ use anyhow::{Context as _, Result};
 
 use crate::progress::say;
 use crate::workspace::Workspace;
-use crate::{aidl, api, packages, tidy};
+use crate::{aidl, api, packages, rc, tidy};
 
 /// A check, and what puts right what it finds.
 struct Check {
@@ -21,6 +21,7 @@ const CHECKS: &[Check] = &[
     Check { name: "clang-format", run: clang_format, fix: "clang-format -i the files it names" },
     Check { name: "aidl", run: aidl::check, fix: "edit the AIDL that it names" },
     Check { name: "aidl api", run: api::check, fix: "do what it says, or take the change back" },
+    Check { name: "init rc", run: rc::check, fix: "edit the files that it names" },
     Check { name: "tidy", run: tidy::run, fix: "edit the files that it names" },
     Check {
         name: "clippy",

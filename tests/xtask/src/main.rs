@@ -29,6 +29,7 @@ mod module;
 mod packages;
 mod progress;
 mod qemu;
+mod rc;
 mod relay;
 mod table;
 mod tally;
