@@ -26,7 +26,7 @@ pub struct Footprint {
     /// From before its process is made to the service manager's first answer that it is there, in
     /// milliseconds.
     pub start_ms: Quartiles,
-    /// Proportional set size when each method had been called a few times, in KiB.
+    /// Proportional set size after the calls by which each buffer gets its size, in KiB.
     pub rest_pss_kib: u64,
     /// The same after `calls` more.
     pub pss_kib: u64,

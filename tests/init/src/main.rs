@@ -2,8 +2,8 @@
 //! PID 1 of the test VM: mounts, modules, service manager, then the programs it was asked for.
 //!
 //! The kernel passes what follows `--` on its command line as arguments: `test [FILTER…]`, `demo`,
-//! `bench ROUNDS SOURCES`, `bench footprint CALLS` or `shell`. It ends with a verdict for the harness and powers the machine
-//! off.
+//! `bench ROUNDS SOURCES`, `bench footprint CALLS` or `shell`. It ends with a verdict for the harness
+//! and powers the machine off.
 
 mod hub;
 mod machine;

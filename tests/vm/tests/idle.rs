@@ -5,8 +5,7 @@
 use std::time::Duration;
 
 use wakeupstats_aidl::{IWakeupStats, SnapshotQuery};
-use wakeupstats_vm::bench::footprint::idle;
-use wakeupstats_vm::bench::measure::Activity;
+use wakeupstats_vm::bench::measure::{Activity, Process};
 use wakeupstats_vm::daemon::{self, Daemon};
 
 /// Longer than any pause that the daemon has anywhere.
@@ -17,5 +16,6 @@ fn daemon_that_nobody_calls_does_nothing() {
     let daemon = Daemon::start().unwrap();
     daemon::service().unwrap().getSnapshot(&SnapshotQuery::default()).unwrap();
 
-    assert_eq!(idle(daemon.pid(), LONG).unwrap(), Activity::default());
+    let activity = Process::new(daemon.pid()).activity_in(LONG).unwrap();
+    assert_eq!(activity, Activity::default());
 }

@@ -29,7 +29,8 @@ fn load(chunks: u32) -> Option<Loaded> {
     None
 }
 
-/// FIFOs named with this byte, so many of each length up to what is copied by words, less `less`.
+/// Many FIFOs whose names are of this byte: as long as one to four words hold with the NUL, less
+/// `less`.
 fn fifos(byte: u8, less: usize) -> Vec<Sources> {
     let fifos = |_| {
         let mut sources = Sources::new().unwrap();

@@ -45,8 +45,8 @@ pub(crate) struct Options {
     /// Few rounds, sources and calls: whether all contenders answer and agree, in less than 5 minutes.
     #[arg(long)]
     quick: bool,
-    /// Counts instructions instead of time, on one processor: the same in each run, whatever else the
-    /// host does. QEMU must emulate for that. Measures no footprint.
+    /// Counts instructions instead of time, on one processor: nearly the same in each run, whatever
+    /// else the host does. QEMU must emulate for that. Measures no footprint.
     #[arg(long, conflicts_with = "svg")]
     instructions: bool,
     /// Rounds that count [default: 30; 5 with --quick].

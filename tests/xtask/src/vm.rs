@@ -80,7 +80,7 @@ pub(crate) struct Outcome {
     pub(crate) accel: Accel,
     /// What the benchmark measured.
     pub(crate) measured: Vec<Row>,
-    /// Likewise.
+    /// What it found that a daemon takes beside time.
     pub(crate) footprints: Vec<Footprint>,
 }
 

@@ -4,7 +4,6 @@
 
 use std::fs;
 use std::os::fd::{AsFd, AsRawFd};
-use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
@@ -14,7 +13,7 @@ use libbpf_rs::query::{ProgInfoIter, ProgInfoQueryOptions};
 use rsbinder::Strong;
 use wakeupstats_aidl::{Cache, IWakeupStats, SnapshotQuery};
 
-use super::measure::{Activity, Process};
+use super::measure::Process;
 use super::rounds::Field;
 use crate::backend;
 use crate::daemon::{self, Daemon};
@@ -59,7 +58,7 @@ fn of_daemon(name: &str, calls: u32, start: impl Fn() -> Result<Daemon>) -> Resu
     let mut client = Client::new()?;
     client.call(FIRST_CALLS)?;
     let rest_pss_kib = pss_kib(pid)?;
-    let idle = idle(pid, IDLE)?;
+    let idle = Process::new(pid).activity_in(IDLE)?;
     client.call(calls)?;
     let (program_bytes, map_bytes) = kernel_memory(pid)?;
     Ok(Footprint {
@@ -101,18 +100,6 @@ impl Client {
         }
         Ok(())
     }
-}
-
-/// What a process does in so long a time.
-pub fn idle(pid: u32, time: Duration) -> Result<Activity> {
-    let process = Process::new(pid);
-    let before = process.activity()?;
-    thread::sleep(time);
-    let after = process.activity()?;
-    Ok(Activity {
-        runtime: after.runtime.saturating_sub(before.runtime),
-        turns: after.turns.saturating_sub(before.turns),
-    })
 }
 
 /// Its memory: what it has alone, and its share of what others have, too.

@@ -3,6 +3,7 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
@@ -34,19 +35,19 @@ impl Process {
         Process { tasks: format!("/proc/{pid}/task").into() }
     }
 
-    /// The processor time of its threads so far. Waits until all of them sleep: only then is what
-    /// they did accounted for, and the answer that woke us is not the last that they do.
+    /// The processor time of its threads so far, once all of them sleep.
     fn cpu(&self) -> Result<Duration> {
         Ok(self.activity()?.runtime)
     }
 
-    /// What its threads did so far, once all of them sleep.
+    /// What its threads did so far. Waits until all of them sleep: only then is it accounted for, and
+    /// the answer that woke us is not the last that they do.
     pub fn activity(&self) -> Result<Activity> {
         let mut total = Activity::default();
         for task in fs::read_dir(&self.tasks).with_context(|| "a process has ended")? {
             let task = task?.path();
             while !sleeps(&task)? {
-                std::thread::yield_now();
+                thread::yield_now();
             }
             let text = fs::read_to_string(task.join("schedstat"))?;
             let numbers =
@@ -56,6 +57,17 @@ impl Process {
             total.turns += turns;
         }
         Ok(total)
+    }
+
+    /// What its threads do from now on in so long a time.
+    pub fn activity_in(&self, time: Duration) -> Result<Activity> {
+        let before = self.activity()?;
+        thread::sleep(time);
+        let after = self.activity()?;
+        Ok(Activity {
+            runtime: after.runtime.saturating_sub(before.runtime),
+            turns: after.turns.saturating_sub(before.turns),
+        })
     }
 }
 
