@@ -9,12 +9,17 @@ use std::fmt;
 use std::str::FromStr;
 
 pub mod bench;
+pub mod property;
 pub mod rc;
+pub mod supervisor;
 
 use bench::{Footprint, Row};
 
 /// Begins every line that is meant for the harness and not for the person who reads the output.
 pub const PREFIX: &str = "wakeupstats-vm: ";
+
+/// The directory of the rc files that PID 1 reads.
+pub const RC_FILES: &str = "/system/etc/init";
 
 /// The file with what PID 1 runs, one [`Run`] per line.
 pub const RUNS: &str = "/etc/wakeupstats/runs";

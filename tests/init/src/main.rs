@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-//! PID 1 of the test VM: mounts, modules, service manager, then the programs it was asked for.
+//! PID 1 of the test VM: mounts, modules, services, service manager, then the programs it was asked for.
 //!
 //! The kernel passes what follows `--` on its command line as arguments: `test [FILTER…]`, `demo`,
 //! `bench ROUNDS SOURCES`, `bench footprint CALLS` or `shell`. It ends with a verdict for the harness
@@ -9,6 +9,7 @@ mod hub;
 mod machine;
 mod mounts;
 mod programs;
+mod services;
 mod tty;
 
 use anyhow::{Context as _, Result, bail};
@@ -32,6 +33,7 @@ fn try_main() -> Result<Verdict> {
     machine::raise_limits()?;
     machine::load_modules()?;
     machine::open_binder()?;
+    services::supervise()?;
     // The benchmark has two daemons, of which one runs as root and the other does not.
     let hub = hub::start(job == "bench")?;
     match job.as_str() {

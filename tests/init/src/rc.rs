@@ -2,9 +2,11 @@
 //! Files in Android's init language, as far as this project's need it (system/core/init/README.md in
 //! AOSP): sections that begin with `service` or `on`, and below each a line for each option or command.
 //!
-//! [`parse`] tells sections and words apart; [`grammar`] says whether init would take them.
+//! [`parse`] tells sections and words apart; [`grammar`] says whether init would take them; [`service`]
+//! has what they mean.
 
 pub mod grammar;
+pub mod service;
 
 use std::fmt;
 

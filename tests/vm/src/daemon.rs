@@ -15,11 +15,11 @@ use wakeupstats_aidl::{IWakeupStats, SERVICE_NAME};
 
 use crate::backend;
 
-/// The daemon's path in the guest.
+/// The daemon as it is off Android, with all it can do.
 pub const PATH: &str = "/bin/wakeupstatsd";
 
-/// The same as built for Android, without a loader.
-pub const PATH_WITHOUT_LOADER: &str = "/bin/wakeupstatsd-pinned";
+/// The daemon as a device has it, without a loader.
+pub const PATH_WITHOUT_LOADER: &str = "/system/bin/wakeupstatsd";
 
 /// Android's uid and gid `system`.
 pub const SYSTEM: u32 = 1_000;

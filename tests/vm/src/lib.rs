@@ -11,5 +11,6 @@ pub mod meanwhile;
 pub mod objects;
 pub mod pinning;
 pub mod power;
+pub mod services;
 pub mod sources;
 pub mod sysfs;

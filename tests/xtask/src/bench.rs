@@ -102,10 +102,10 @@ pub(crate) fn run(options: &Options) -> Result<bool> {
     if kernel.kfuncs == Kfuncs::None {
         bail!("kernel {} has no kfuncs: most contenders can't run there", kernel.name);
     }
-    let programs = guest::build_for_tests(&workspace)?;
-    let mut initramfs = Initramfs::new(&programs, &kernel, &workspace.tests_file("hub.toml"))?;
+    let programs = guest::build(&workspace)?;
+    let mut initramfs = Initramfs::new(&workspace, &programs, &kernel)?;
     initramfs.add_policy("bench", &workspace.tests_file("vm/src/bench/hub.toml"))?;
-    let binary_bytes = stripped_size(programs.binaries.get(guest::PINNED))?;
+    let binary_bytes = stripped_size(programs.binaries.get(guest::ON_DEVICE))?;
     let boot = |log: &str, arguments: [&str; 2]| {
         let job = ["bench"].into_iter().chain(arguments).map(str::to_owned).collect();
         let mut vm = Vm::prepare(&workspace, &kernel, &initramfs, job, options.vm.verbose)?;

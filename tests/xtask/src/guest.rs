@@ -18,14 +18,16 @@ const TARGET: &str = "x86_64-unknown-linux-gnu";
 /// The package whose test targets are the guest suites.
 pub(crate) const SUITES_PACKAGE: &str = "wakeupstats-vm";
 const PACKAGES: &[&str] = &["init", DAEMON, SUITES_PACKAGE];
-/// The daemon: package, program, and its name in the guest.
+/// The daemon: package and program.
 const DAEMON: &str = "wakeupstatsd";
-/// The name in the guest of the daemon that only runs what is pinned.
-pub(crate) const PINNED: &str = "wakeupstatsd-pinned";
+/// The daemon as a device has it, without the loader.
+pub(crate) const ON_DEVICE: &str = "system/bin/wakeupstatsd";
+/// The daemon with the loader, as an engineering build of a device has it beside that.
+const ENGINEERING: &str = "system/bin/wakeupstatsd-eng";
 /// The service manager and its command line tool.
 const BINDER_TOOLS: &[&str] = &["rsb_hub", "rsb_service"];
 
-/// Executables on the host's disk, by the name that each has in the guest.
+/// Executables on the host's disk, by the path that each has in the guest, without the leading slash.
 pub(crate) struct Programs {
     /// PID 1 is `init` among them.
     pub(crate) binaries: BTreeMap<String, PathBuf>,
@@ -33,24 +35,21 @@ pub(crate) struct Programs {
     pub(crate) suites: BTreeMap<String, PathBuf>,
 }
 
-/// Builds what the demonstration needs.
+/// Builds everything.
 pub(crate) fn build(workspace: &Workspace) -> Result<Programs> {
+    // Before the other build, so that cargo leaves that one's daemon under the usual path.
+    let on_device = build_for_devices(workspace)?;
     let mut programs = build_packages(workspace)?;
+    let with_loader = programs.binaries.get(&inside(DAEMON));
+    let with_loader = with_loader.context("the daemon was not built")?.clone();
+    programs.binaries.insert(ON_DEVICE.to_owned(), on_device);
+    programs.binaries.insert(ENGINEERING.to_owned(), with_loader);
     programs.binaries.extend(build_binder_tools(workspace)?);
     Ok(programs)
 }
 
-/// Builds everything: also the daemon as it is on Android, without the loader.
-pub(crate) fn build_for_tests(workspace: &Workspace) -> Result<Programs> {
-    // Before the other build, so that cargo leaves that one's daemon under the usual path.
-    let pinned = build_pinned(workspace)?;
-    let mut programs = build(workspace)?;
-    programs.binaries.insert(PINNED.to_owned(), pinned);
-    Ok(programs)
-}
-
 /// Builds the daemon without its default features, and copies it out of the other one's way.
-fn build_pinned(workspace: &Workspace) -> Result<PathBuf> {
+fn build_for_devices(workspace: &Workspace) -> Result<PathBuf> {
     say("building the daemon without the loader");
     let mut cargo = static_cargo(workspace);
     cargo.args(["build", "--release", "--target", TARGET, "--package", DAEMON, "--bin", DAEMON]);
@@ -59,7 +58,7 @@ fn build_pinned(workspace: &Workspace) -> Result<PathBuf> {
         bail!("the daemon without the loader does not build; cargo's errors are above");
     }
     let built = workspace.guest_target().join(TARGET).join("release").join(DAEMON);
-    let kept = workspace.guest_target().join(PINNED);
+    let kept = workspace.guest_target().join("wakeupstatsd-on-device");
     fs::copy(&built, &kept).with_context(|| format!("copy {}", built.display()))?;
     Ok(kept)
 }
@@ -86,7 +85,8 @@ fn build_packages(workspace: &Workspace) -> Result<Programs> {
         let package = workspace.package_name(&artifact.package_id).unwrap_or_default();
         let target = artifact.target;
         if target.is_kind(TargetKind::Bin) && PACKAGES.contains(&package) {
-            programs.binaries.insert(target.name, executable.into_std_path_buf());
+            let inside = if target.name == "init" { target.name } else { inside(&target.name) };
+            programs.binaries.insert(inside, executable.into_std_path_buf());
         } else if target.is_kind(TargetKind::Test) && package == SUITES_PACKAGE {
             programs.suites.insert(target.name, executable.into_std_path_buf());
         }
@@ -118,8 +118,13 @@ fn build_binder_tools(workspace: &Workspace) -> Result<Vec<(String, PathBuf)>> {
         step.done();
         Ok(())
     })?;
-    let program = |name: &&str| ((*name).to_owned(), entry.join("bin").join(name));
+    let program = |name: &&str| (inside(name), entry.join("bin").join(name));
     Ok(BINDER_TOOLS.iter().map(program).collect())
+}
+
+/// Where a program is in the guest that is of no device.
+fn inside(name: &str) -> String {
+    format!("bin/{name}")
 }
 
 /// Cargo, set to link statically and in a target directory of its own.

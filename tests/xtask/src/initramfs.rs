@@ -12,6 +12,8 @@ use init::Run;
 
 use crate::guest::Programs;
 use crate::kernel::Kernel;
+use crate::tidy;
+use crate::workspace::Workspace;
 
 /// rsb_hub looks callers' groups up; names make `id` and `ls` readable in the shell.
 const PASSWD: &str = "root:x:0:0::/:/bin/sh\nsystem:x:1000:1000::/:/bin/sh\n\
@@ -26,12 +28,11 @@ pub(crate) struct Initramfs {
 }
 
 impl Initramfs {
-    /// PID 1, the programs, the kernel's modules and the service manager's policy.
-    pub(crate) fn new(programs: &Programs, kernel: &Kernel, policy: &Path) -> Result<Self> {
+    /// PID 1 and what it reads, the programs, the kernel's modules and the service manager's policy.
+    pub(crate) fn new(workspace: &Workspace, programs: &Programs, kernel: &Kernel) -> Result<Self> {
         let mut initramfs = Self { files: BTreeMap::new() };
-        for (name, path) in &programs.binaries {
-            let inside = if name == "init" { name.clone() } else { format!("bin/{name}") };
-            initramfs.add_program(&inside, path)?;
+        for (inside, path) in &programs.binaries {
+            initramfs.add_program(inside, path)?;
         }
         for (number, path) in kernel.modules.iter().enumerate() {
             let name = path.file_name().unwrap_or_default().to_string_lossy();
@@ -43,7 +44,13 @@ impl Initramfs {
             let name = path.file_name().unwrap_or_default().to_string_lossy();
             initramfs.add(&format!("lib/modules-test/{name}"), read(path)?, 0o644);
         }
-        initramfs.add("etc/rsbinder/hub.d/wakeupstats.toml", read(policy)?, 0o644);
+        let policy = read(&workspace.tests_file("hub.toml"))?;
+        initramfs.add("etc/rsbinder/hub.d/wakeupstats.toml", policy, 0o644);
+        for file in tidy::files(workspace, &["rc"])? {
+            let name = file.file_name().unwrap_or_default().to_string_lossy();
+            let inside = format!("{}/{name}", init::RC_FILES.trim_start_matches('/'));
+            initramfs.add(&inside, read(&workspace.root().join(&file))?, 0o644);
+        }
         for (inside, text) in
             [("etc/passwd", PASSWD), ("etc/group", GROUP), ("etc/nsswitch.conf", NSSWITCH)]
         {

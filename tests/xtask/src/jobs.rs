@@ -7,7 +7,7 @@ use anyhow::Result;
 use init::Verdict;
 
 use crate::cli::{ShellOptions, VmOptions};
-use crate::guest::{self, Programs};
+use crate::guest;
 use crate::initramfs::Initramfs;
 use crate::kernel::Kernel;
 use crate::packages;
@@ -28,7 +28,7 @@ pub(crate) fn demo(options: &VmOptions) -> Result<bool> {
     let table = Table::load(&workspace)?;
     let kernel = table.fetch(&workspace, table.kernel(DEFAULT_KERNEL)?)?;
     let programs = guest::build(&workspace)?;
-    let initramfs = initramfs(&workspace, &programs, &kernel)?;
+    let initramfs = Initramfs::new(&workspace, &programs, &kernel)?;
     let mut vm = vm(&workspace, &kernel, initramfs, "demo", options)?;
     vm.time_limit = Some(options.time_limit_or(DEMO_LIMIT));
     let Outcome { verdict, .. } = vm.run(&workspace, &mut show)?;
@@ -45,8 +45,8 @@ pub(crate) fn shell(options: &ShellOptions) -> Result<bool> {
     let table = Table::load(&workspace)?;
     let kernel = table.fetch_for_tests(&workspace, table.kernel(&options.kernel)?)?;
     let busybox = table.busybox(&workspace)?;
-    let programs = guest::build_for_tests(&workspace)?;
-    let mut initramfs = initramfs(&workspace, &programs, &kernel)?;
+    let programs = guest::build(&workspace)?;
+    let mut initramfs = Initramfs::new(&workspace, &programs, &kernel)?;
     initramfs.add_program("bin/busybox", &busybox)?;
     for (name, path) in &programs.suites {
         initramfs.add_program(&format!("tests/{name}"), path)?;
@@ -62,10 +62,6 @@ pub(crate) fn shell(options: &ShellOptions) -> Result<bool> {
     let Outcome { accel, .. } = result?;
     say(&format!("the VM is off (it ran with {accel})"));
     Ok(true)
-}
-
-fn initramfs(workspace: &Workspace, programs: &Programs, kernel: &Kernel) -> Result<Initramfs> {
-    Initramfs::new(programs, kernel, &workspace.tests_file("hub.toml"))
 }
 
 /// A VM for one word of PID 1, its initramfs written.

@@ -79,7 +79,7 @@ fn run_kernels(workspace: &Workspace, options: &TestOptions, summary: &mut Summa
         Some(name) => vec![table.kernel(name)?],
         None => table.kernels.iter().collect(),
     };
-    let programs = guest::build_for_tests(workspace)?;
+    let programs = guest::build(workspace)?;
     let all: Vec<String> = programs.suites.keys().cloned().collect();
     if let Some(suite) = options.suite.as_ref().filter(|suite| !all.contains(suite)) {
         bail!("no suite is named {suite:?}; tests/vm has {}", all.join(", "));
@@ -115,8 +115,7 @@ fn run_kernel(
     programs: &Programs,
     runs: &[Run],
 ) -> Result<(String, Count)> {
-    let policy = workspace.tests_file("hub.toml");
-    let mut initramfs = Initramfs::new(programs, kernel, &policy)?;
+    let mut initramfs = Initramfs::new(workspace, programs, kernel)?;
     for run in runs {
         let path = programs.suites.get(run.suite()).context("a suite was not built")?;
         initramfs.add_program(&format!("tests/{}", run.suite()), path)?;

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! A client of the service in a process of its own, for tests to run as whoever they like: calls the
-//! method that is named, and prints one line, `ok` or the error.
+//! method that is named, and prints one line, `ok` or the error. For `idle` it does nothing until it is
+//! killed.
 
 use anyhow::{Context, Result, bail};
 use wakeupstats_aidl::SnapshotQuery;
@@ -8,6 +9,11 @@ use wakeupstats_vm::daemon;
 
 fn main() -> Result<()> {
     let method = std::env::args().nth(1).context("no method was named")?;
+    if method == "idle" {
+        loop {
+            std::thread::park();
+        }
+    }
     let service = match daemon::service() {
         Ok(service) => service,
         Err(error) => {

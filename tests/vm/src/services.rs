@@ -1,0 +1,69 @@
+// SPDX-License-Identifier: Apache-2.0
+//! The services of an init, as who asks for its properties and looks into /proc sees them.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail};
+use init::property::Properties;
+
+/// Between two looks.
+const PAUSE: Duration = Duration::from_millis(20);
+
+/// What init says when bpfloader is done, and what the services wait for.
+pub const BPF_LOADED: &str = "bpf.progs_loaded";
+
+/// A service of an init.
+#[derive(Clone, Debug)]
+pub struct Service {
+    properties: Properties,
+    name: String,
+}
+
+impl Service {
+    /// The service of that name, of the init with these properties.
+    pub fn new(properties: Properties, name: &str) -> Self {
+        Self { properties, name: name.to_owned() }
+    }
+
+    /// What init says of it: `running`, `stopped` or `restarting`; nothing if it was never started.
+    pub fn state(&self) -> String {
+        self.properties.value(&format!("init.svc.{}", self.name))
+    }
+
+    /// The id of its process, the last that it had.
+    pub fn pid(&self) -> Result<i32> {
+        let pid = self.properties.value(&format!("init.svc_debug_pid.{}", self.name));
+        pid.parse().with_context(|| format!("{} was never started", self.name))
+    }
+
+    /// Waits for a state. Returns how long that took, or fails after `limit`.
+    pub fn wait_for(&self, state: &str, limit: Duration) -> Result<Duration> {
+        let begin = Instant::now();
+        while self.state() != state {
+            if begin.elapsed() > limit {
+                bail!("{} is {:?}, not {state:?}, after {limit:?}", self.name, self.state());
+            }
+            sleep(PAUSE);
+        }
+        Ok(begin.elapsed())
+    }
+
+    /// Who its process runs as and what it may do: the lines of its status of these names.
+    pub fn credentials(&self) -> Result<BTreeMap<String, String>> {
+        const LINES: &[&str] =
+            &["Uid", "Gid", "Groups", "CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb"];
+        let status = fs::read_to_string(format!("/proc/{}/status", self.pid()?))?;
+        let lines = status.lines().filter_map(|line| line.split_once(':'));
+        let wanted = lines.filter(|(name, _)| LINES.contains(name));
+        let words = |text: &str| text.split_whitespace().collect::<Vec<_>>().join(" ");
+        Ok(wanted.map(|(name, value)| (name.to_owned(), words(value))).collect())
+    }
+
+    /// Tells init to do this with it: `start` or `stop`.
+    pub fn order(&self, what: &str) -> Result<()> {
+        Ok(self.properties.set(&format!("ctl.{what}"), &self.name)?)
+    }
+}
