@@ -9,7 +9,11 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail};
 
+use crate::selinux;
+
 const PROGRAM: &str = "/bin/rsb_hub";
+/// In its place where SELinux decides: rsb_hub goes by uids alone.
+const SELINUX_PROGRAM: &str = "/bin/servicemanager";
 const POLICY: &str = "/etc/rsbinder/hub.d";
 /// Where `sd_notify(3)` words arrive: the hub says `READY=1` once it is the context manager.
 const NOTIFY: &str = "/run/hub.notify";
@@ -24,14 +28,18 @@ pub(crate) fn start(may_take_over: bool) -> Result<Child> {
     socket.set_read_timeout(Some(Duration::from_millis(100))).context("set a socket timeout")?;
     // Its words go with the kernel's, into the console log: they are no output of a test.
     let log = OpenOptions::new().write(true).open("/dev/console").context("open /dev/console")?;
-    let mut hub = Command::new(PROGRAM)
-        .args(["--config", POLICY])
-        .args(may_take_over.then_some("--allow-cross-uid-overwrite"))
+    let program = if selinux::is_wanted() { SELINUX_PROGRAM } else { PROGRAM };
+    let mut command = Command::new(program);
+    if !selinux::is_wanted() {
+        command.args(["--config", POLICY]);
+        command.args(may_take_over.then_some("--allow-cross-uid-overwrite"));
+    }
+    let mut hub = command
         .env("NOTIFY_SOCKET", NOTIFY)
         .stdout(log.try_clone().context("duplicate the console")?)
         .stderr(log)
         .spawn()
-        .with_context(|| format!("start {PROGRAM}"))?;
+        .with_context(|| format!("start {program}"))?;
 
     let started = Instant::now();
     let mut datagram = [0; 512];
@@ -44,14 +52,14 @@ pub(crate) fn start(may_take_over: bool) -> Result<Child> {
                 }
             }
             Err(error) if error.kind() == ErrorKind::WouldBlock => {
-                if let Some(status) = hub.try_wait().context("look after rsb_hub")? {
+                if let Some(status) = hub.try_wait().context("look after the service manager")? {
                     bail!(
-                        "rsb_hub ended at its start ({status}); its words are in the console log"
+                        "{program} ended at its start ({status}); its words are in the console log"
                     );
                 }
             }
-            Err(error) => return Err(error).context("wait for rsb_hub"),
+            Err(error) => return Err(error).context("wait for the service manager"),
         }
     }
-    bail!("rsb_hub was not ready within {} s", READY_WITHIN.as_secs())
+    bail!("{program} was not ready within {} s", READY_WITHIN.as_secs())
 }

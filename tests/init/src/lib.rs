@@ -13,6 +13,20 @@ pub mod property;
 pub mod rc;
 pub mod supervisor;
 
+/// Where the harness puts what SELinux is to enforce. Without it PID 1 leaves SELinux alone.
+pub mod selinux {
+    /// The policy, as the kernel takes it.
+    pub const POLICY: &str = "/etc/selinux/policy";
+    /// Files and their contexts, a line each: the context, a space, the path.
+    pub const CONTEXTS: &str = "/etc/selinux/contexts";
+    /// Services and their contexts, as Android's service manager reads them.
+    pub const SERVICE_CONTEXTS: &str = "/etc/selinux/service_contexts";
+    /// Policies with less than that, a directory of them, and [`LEFT_OUT`].
+    pub const LESS: &str = "/etc/selinux/less";
+    /// What each of them lacks: a line for each, in the order of their numbers.
+    pub const LEFT_OUT: &str = "left_out";
+}
+
 use bench::{Footprint, Row};
 
 /// Begins every line that is meant for the harness and not for the person who reads the output.

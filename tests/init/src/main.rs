@@ -9,6 +9,7 @@ mod hub;
 mod machine;
 mod mounts;
 mod programs;
+mod selinux;
 mod services;
 mod tty;
 
@@ -18,6 +19,9 @@ use init::{Message, Verdict};
 fn main() {
     let verdict = try_main().unwrap_or_else(|error| {
         println!("init: {error:#}");
+        for denial in selinux::denials_since_boot() {
+            println!("init: {denial}");
+        }
         Verdict::Error(format!("{error:#}"))
     });
     println!("{}", Message::Verdict(verdict));
@@ -26,6 +30,7 @@ fn main() {
 
 fn try_main() -> Result<Verdict> {
     mounts::mount_all()?;
+    selinux::enforce()?;
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let (job, filters) = arguments.split_first().context("nothing to do: no job was given")?;
     tty::take_over(job == "shell")?;
@@ -34,6 +39,7 @@ fn try_main() -> Result<Verdict> {
     machine::load_modules()?;
     machine::open_binder()?;
     services::supervise()?;
+    selinux::label()?;
     // The benchmark has two daemons, of which one runs as root and the other does not.
     let hub = hub::start(job == "bench")?;
     match job.as_str() {

@@ -9,6 +9,7 @@ use anyhow::{Context as _, Result, bail};
 use init::{RUNS, Run, Verdict};
 use rustix::process::{Pid, WaitOptions, WaitStatus, wait};
 
+use crate::selinux::{self, Denials};
 use crate::{machine, tty};
 
 const SUITES: &str = "/tests";
@@ -21,11 +22,15 @@ const KERNEL_VARIABLE: &str = "WAKEUPSTATS_KERNEL";
 /// Tells a suite which backend the daemon is to have.
 const BACKEND_VARIABLE: &str = "WAKEUPSTATS_BACKEND";
 
+/// The suite that has SELinux deny what it should allow, to see that it must not.
+const DENIES: &str = "sepolicy";
+
 /// Runs the suites that the harness has listed, in that order, each with `filters`.
 pub(crate) fn run_suites(filters: &[String], hub: Child) -> Result<Verdict> {
     let kernel = std::env::var(KERNEL_VARIABLE).unwrap_or_else(|_| "unnamed".to_owned());
     let release = machine::release();
     let mut failed = Vec::new();
+    let mut denials = selinux::is_wanted().then(Denials::watch).transpose()?;
     let runs = fs::read_to_string(RUNS).with_context(|| format!("read {RUNS}"))?;
     for run in runs.lines().map(Run::from) {
         let path = Path::new(SUITES).join(run.suite());
@@ -40,7 +45,12 @@ pub(crate) fn run_suites(filters: &[String], hub: Child) -> Result<Verdict> {
         let child = child.with_context(|| format!("start {}", path.display()))?;
         let status = wait_for(&child, &hub).with_context(|| format!("while {run} ran"))?;
         let name = run.to_string();
-        if !succeeded(&name, status) {
+        let denied = denials.as_mut().map(Denials::take).transpose()?.unwrap_or_default();
+        let is_denied = !denied.is_empty() && run.suite() != DENIES;
+        if is_denied {
+            println!("{name}: SELinux denied\n{}", denied.join("\n"));
+        }
+        if !succeeded(&name, status) || is_denied {
             failed.push(name);
         }
     }

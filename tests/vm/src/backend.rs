@@ -12,7 +12,8 @@ use wakeupstats::pins::{DEFAULT_DIR, Pins};
 use wakeupstats::{load, pinned, sysfs};
 use wakeupstats_aidl::SnapshotBackend;
 
-use crate::daemon;
+/// Stands in for Android's bpfloader.
+const LOADER: &str = "/system/bin/bpfloader";
 
 /// Set by PID 1 to what tests/kernels.toml says; not for suites that are run once per kernel.
 const VARIABLE: &str = "WAKEUPSTATS_BACKEND";
@@ -79,17 +80,17 @@ pub fn open() -> Result<Box<dyn TakeSnapshot>> {
 
 /// Pins the program for the service without privilege, as bpfloader does on a device.
 pub fn load_and_pin() -> Result<()> {
-    run_daemon(&["load"])
+    run_loader(&["load"])
 }
 
 /// Removes the pins.
 pub fn unload() -> Result<()> {
-    run_daemon(&["unload"])
+    run_loader(&["unload"])
 }
 
-fn run_daemon(args: &[&str]) -> Result<()> {
-    let output = Command::new(daemon::PATH).args(args).output();
-    let output = output.with_context(|| format!("can't run {}", daemon::PATH))?;
+fn run_loader(args: &[&str]) -> Result<()> {
+    let output = Command::new(LOADER).args(args).output();
+    let output = output.with_context(|| format!("can't run {LOADER}"))?;
     ensure!(output.status.success(), "{args:?}: {}", String::from_utf8_lossy(&output.stderr));
     Ok(())
 }

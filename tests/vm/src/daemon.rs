@@ -14,6 +14,7 @@ use wakeupstats::model::Backend;
 use wakeupstats_aidl::{IWakeupStats, SERVICE_NAME};
 
 use crate::backend;
+use crate::selinux;
 
 /// The daemon as it is off Android, with all it can do.
 pub const PATH: &str = "/bin/wakeupstatsd";
@@ -23,6 +24,9 @@ pub const PATH_WITHOUT_LOADER: &str = "/system/bin/wakeupstatsd";
 
 /// Android's uid and gid `system`.
 pub const SYSTEM: u32 = 1_000;
+
+/// Android's uid of adb's shell.
+pub const SHELL: u32 = 2_000;
 
 /// How long the daemon may take to register: it takes about 0.3 s where QEMU emulates.
 const START_LIMIT: Duration = Duration::from_secs(20);
@@ -145,21 +149,33 @@ pub fn dump(args: &[&str]) -> Result<Output> {
     dump_as(0, args)
 }
 
-/// The same as a user of this id.
+/// The same as a user of this id, and in that user's domain.
 pub fn dump_as(uid: u32, args: &[&str]) -> Result<Output> {
-    Command::new("/bin/rsb_service")
-        // What follows is for the service, whatever it looks like.
-        .args(["dump", SERVICE_NAME, "--"])
-        .args(args)
-        .uid(uid)
-        .stdin(Stdio::null())
-        .output()
-        .context("can't run rsb_service")
+    let mut command = Command::new("/bin/rsb_service");
+    // What follows is for the service, whatever it looks like.
+    command.args(["dump", SERVICE_NAME, "--"]).args(args);
+    output_as(uid, &mut command).context("can't run rsb_service")
 }
 
-/// What the program `client` says of a call of `method` by a user of this id.
+/// What the program `client` says of a call of `method` by a user of this id, in that user's domain.
 pub fn call_as(uid: u32, method: &str) -> Result<String> {
-    let output = Command::new("/bin/client").arg(method).uid(uid).stdin(Stdio::null()).output();
-    let output = output.context("can't run the client")?;
-    Ok(String::from_utf8(output.stdout)?)
+    let output = output_as(uid, Command::new("/bin/client").arg(method));
+    Ok(String::from_utf8(output.context("can't run the client")?.stdout)?)
+}
+
+/// Runs a program as a user of this id, and in the domain that such a user has on a device.
+pub fn spawn_as(uid: u32, command: &mut Command) -> Result<Child> {
+    let domain = match uid {
+        _ if !selinux::is_enforced() => None,
+        0 => None,
+        SYSTEM => Some("system_server"),
+        SHELL => Some("shell"),
+        _ => Some("untrusted_app"),
+    };
+    selinux::spawn_in(domain, command.uid(uid))
+}
+
+fn output_as(uid: u32, command: &mut Command) -> Result<Output> {
+    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    Ok(spawn_as(uid, command)?.wait_with_output()?)
 }

@@ -11,6 +11,7 @@ pub mod meanwhile;
 pub mod objects;
 pub mod pinning;
 pub mod power;
+pub mod selinux;
 pub mod services;
 pub mod sources;
 pub mod sysfs;

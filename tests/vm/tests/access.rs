@@ -3,7 +3,6 @@
 //! Who is let in, and who is turned away with what words.
 
 use std::os::fd::OwnedFd;
-use std::os::unix::process::CommandExt;
 use std::process::{Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -13,12 +12,9 @@ use rsbinder::{BinderResult, Interface, ProcessState, Strong, hub};
 use rustix::fs::{OFlags, fcntl_setfl};
 use rustix::io::write;
 use rustix::pipe::{PipeFlags, pipe_with};
-use wakeupstats_vm::daemon::{self, Daemon, call_as, dump_as};
+use wakeupstats_vm::daemon::{self, Daemon, SHELL, call_as, dump_as, spawn_as};
 
-/// adb shell's uid, which the service manager's policy lets find the service.
-const SHELL: u32 = 2_000;
-
-/// A uid that the service manager's policy does not know.
+/// A uid that the service manager's policy does not know; with SELinux it is an application's.
 const STRANGER: u32 = 9_999;
 
 /// A refusal must come within the service's limit for the permission service, 1 s, and some.
@@ -103,8 +99,8 @@ fn refused_dumps_that_nobody_reads_keep_nobody_else_from_dumping() {
     for _ in 0..REFUSED {
         let (read_end, write_end) = full_pipe();
         let mut command = Command::new("/bin/rsb_service");
-        command.args(["dump", "wakeupstats"]).uid(SHELL).stdout(write_end).stderr(Stdio::null());
-        refused.push((command.spawn().unwrap(), read_end));
+        command.args(["dump", "wakeupstats"]).stdout(write_end).stderr(Stdio::null());
+        refused.push((spawn_as(SHELL, &mut command).unwrap(), read_end));
     }
     let begin = Instant::now();
     let mut waiting = REFUSED;

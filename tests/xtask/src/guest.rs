@@ -24,6 +24,8 @@ const DAEMON: &str = "wakeupstatsd";
 pub(crate) const ON_DEVICE: &str = "system/bin/wakeupstatsd";
 /// The daemon with the loader, as an engineering build of a device has it beside that.
 const ENGINEERING: &str = "system/bin/wakeupstatsd-eng";
+/// What loads and pins the program at a device's boot. In the VM that is the project's loader, too.
+const BPFLOADER: &str = "system/bin/bpfloader";
 /// The service manager and its command line tool.
 const BINDER_TOOLS: &[&str] = &["rsb_hub", "rsb_service"];
 
@@ -43,6 +45,7 @@ pub(crate) fn build(workspace: &Workspace) -> Result<Programs> {
     let with_loader = programs.binaries.get(&inside(DAEMON));
     let with_loader = with_loader.context("the daemon was not built")?.clone();
     programs.binaries.insert(ON_DEVICE.to_owned(), on_device);
+    programs.binaries.insert(BPFLOADER.to_owned(), with_loader.clone());
     programs.binaries.insert(ENGINEERING.to_owned(), with_loader);
     programs.binaries.extend(build_binder_tools(workspace)?);
     Ok(programs)

@@ -8,10 +8,12 @@ use std::path::Path;
 
 use anyhow::{Context as _, Result};
 use cpio::newc::{Builder, ModeFileType, trailer};
-use init::Run;
+use init::{Run, selinux};
 
 use crate::guest::Programs;
 use crate::kernel::Kernel;
+use crate::sepolicy::{self, Target};
+use crate::sepolicy_less::Less;
 use crate::tidy;
 use crate::workspace::Workspace;
 
@@ -21,6 +23,21 @@ const PASSWD: &str = "root:x:0:0::/:/bin/sh\nsystem:x:1000:1000::/:/bin/sh\n\
 const GROUP: &str = "root:x:0:\nsystem:x:1000:\nshell:x:2000:\nnogroup:x:65534:\n";
 /// A static libc can only read files.
 const NSSWITCH: &str = "passwd: files\ngroup: files\n";
+
+/// Devices, and directories of /dev, that not only tests use, and so need a context of their own.
+const DEVICES: &[&str] = &[
+    "__properties__",
+    "binder",
+    "console",
+    "hwbinder",
+    "kmsg",
+    "null",
+    "random",
+    "ttyS0",
+    "ttyS1",
+    "urandom",
+    "zero",
+];
 
 /// What goes in: file contents by path, without the leading slash.
 pub(crate) struct Initramfs {
@@ -68,6 +85,30 @@ impl Initramfs {
     /// Adds to the service manager's policy.
     pub(crate) fn add_policy(&mut self, name: &str, path: &Path) -> Result<()> {
         self.add(&format!("etc/rsbinder/hub.d/{name}.toml"), read(path)?, 0o644);
+        Ok(())
+    }
+
+    /// Adds the SELinux policy, for PID 1 to have it enforced, and those with less.
+    pub(crate) fn add_sepolicy(&mut self, workspace: &Workspace, less: &[Less]) -> Result<()> {
+        let mut add = |path: &str, bytes: Vec<u8>| {
+            self.add(path.trim_start_matches('/'), bytes, 0o644);
+        };
+        add(selinux::POLICY, sepolicy::policy(workspace, Target::Vm)?);
+        add(selinux::SERVICE_CONTEXTS, sepolicy::service_contexts(workspace)?.into_bytes());
+        let mut left_out = String::new();
+        for (number, less) in less.iter().enumerate() {
+            left_out += &format!("{}\n", less.left_out);
+            add(&format!("{}/{number}", selinux::LESS), less.policy.clone());
+        }
+        add(&format!("{}/{}", selinux::LESS, selinux::LEFT_OUT), left_out.into_bytes());
+        let files = self.files.keys().map(|path| format!("/{path}"));
+        let directories = self.files.keys().flat_map(|path| parents(path));
+        let directories = directories.map(|path| format!("/{path}")).chain(["/".to_owned()]);
+        let devices = DEVICES.iter().map(|device| format!("/dev/{device}"));
+        let paths: BTreeSet<String> = files.chain(directories).chain(devices).collect();
+        let paths: Vec<String> = paths.into_iter().collect();
+        let contexts = sepolicy::contexts(workspace, &paths)?;
+        self.add(selinux::CONTEXTS.trim_start_matches('/'), contexts.into_bytes(), 0o644);
         Ok(())
     }
 

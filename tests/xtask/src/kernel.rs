@@ -42,6 +42,8 @@ pub(crate) struct Kernel {
     pub(crate) test_modules: Vec<PathBuf>,
     /// Where the kfuncs that walk the wakeup sources come from.
     pub(crate) kfuncs: Kfuncs,
+    /// Whether the tests run under SELinux.
+    pub(crate) selinux: bool,
 }
 
 impl Image {
@@ -76,6 +78,7 @@ impl Image {
             modules: self.modules.iter().map(|path| entry.join(file_name(path))).collect(),
             test_modules: Vec::new(),
             kfuncs,
+            selinux: false,
         })
     }
 

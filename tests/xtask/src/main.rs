@@ -31,6 +31,8 @@ mod progress;
 mod qemu;
 mod rc;
 mod relay;
+mod sepolicy;
+mod sepolicy_less;
 mod table;
 mod tally;
 mod tests;

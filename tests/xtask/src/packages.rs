@@ -41,6 +41,15 @@ pub(crate) const MODULE: &[Package] = &[
     Package { name: "pahole", reason: "writes the module's BTF, by which kfuncs are found" },
 ];
 
+/// To compile the SELinux policy, and look into it.
+pub(crate) const SELINUX: &[Package] = &[
+    Package { name: "checkpolicy", reason: "compiles the SELinux policy" },
+    Package { name: "m4", reason: "expands its macros" },
+    Package { name: "selinux-utils", reason: "says which file has which SELinux context" },
+    Package { name: "sepol-utils", reason: "says whether a context is valid" },
+    Package { name: "setools", reason: "says what the policy allows" },
+];
+
 /// To check the format of C.
 pub(crate) const FORMAT: &[Package] = &[Package {
     name: "clang-format",

@@ -144,6 +144,7 @@ mod unit_tests {
             modules: Vec::new(),
             test_modules: Vec::new(),
             kfuncs: Kfuncs::Builtin,
+            selinux: false,
         };
         append(&kernel, &job.iter().map(|word| (*word).to_owned()).collect::<Vec<_>>(), false, "")
     }

@@ -35,6 +35,8 @@ pub(crate) struct Source {
     image: String,
     kfuncs: Kfuncs,
     backends: Vec<Backend>,
+    #[serde(default)]
+    selinux: bool,
 }
 
 /// Where the kfuncs that walk the wakeup sources come from.
@@ -139,6 +141,7 @@ impl Table {
     /// has the kfuncs itself.
     pub(crate) fn fetch_for_tests(&self, workspace: &Workspace, source: &Source) -> Result<Kernel> {
         let mut kernel = self.fetch(workspace, source)?;
+        kernel.selinux = source.selinux;
         if source.kfuncs == Kfuncs::Builtin {
             let (name, image) = self.image(source)?;
             kernel.test_modules.push(module::build(workspace, name, image, &kernel)?);

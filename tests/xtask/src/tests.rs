@@ -11,6 +11,7 @@ use crate::initramfs::Initramfs;
 use crate::kernel::Kernel;
 use crate::packages;
 use crate::progress::say_error;
+use crate::sepolicy_less;
 use crate::table::{Choice, Table};
 use crate::tally::{Count, Tally};
 use crate::vm::{Outcome, Vm, show};
@@ -18,6 +19,9 @@ use crate::workspace::Workspace;
 
 /// Seconds for all suites of one kernel.
 const TIME_LIMIT: u64 = 1_800;
+
+/// The suite that needs policies with less.
+const POLICY_SUITE: &str = "sepolicy";
 
 /// What is said at the end: a line for each place that tests ran in, and whether the harness held.
 #[derive(Default)]
@@ -52,7 +56,7 @@ pub(crate) fn run(options: &TestOptions) -> Result<bool> {
         || options.backend.is_some();
     let on_host = !is_vm_only;
     let in_vm = !options.host_only;
-    let lists = [packages::BUILD, packages::VM, packages::MODULE];
+    let lists = [packages::BUILD, packages::VM, packages::MODULE, packages::SELINUX];
     packages::ensure(if in_vm { &lists } else { &lists[..1] })?;
 
     let mut summary = Summary::default();
@@ -121,11 +125,17 @@ fn run_kernel(
         initramfs.add_program(&format!("tests/{}", run.suite()), path)?;
     }
     initramfs.add_runs(runs);
+    if kernel.selinux {
+        let is_wanted = runs.iter().any(|run| run.suite() == POLICY_SUITE);
+        let less = if is_wanted { sepolicy_less::policies(workspace)? } else { Vec::new() };
+        initramfs.add_sepolicy(workspace, &less)?;
+    }
     let job = ["test".to_owned()].into_iter().chain(options.filters.iter().cloned()).collect();
     let mut vm = Vm::prepare(workspace, kernel, &initramfs, job, options.vm.verbose)?;
     vm.time_limit = Some(options.vm.time_limit_or(TIME_LIMIT));
     // What is freed keeps what it held, so that a test can see the kernel's memory leak.
-    vm.options = "init_on_alloc=0";
+    vm.options =
+        if kernel.selinux { "init_on_alloc=0 lsm=selinux enforcing=1" } else { "init_on_alloc=0" };
     let mut tally = Tally::default();
     let Outcome { verdict, accel, .. } = vm.run(workspace, &mut |bytes| {
         show(bytes);
