@@ -9,6 +9,7 @@ pub mod kfuncs;
 pub mod many;
 pub mod meanwhile;
 pub mod objects;
+pub mod permission;
 pub mod pinning;
 pub mod power;
 pub mod selinux;

@@ -7,12 +7,11 @@ use std::process::{Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use rsbinder::permission_controller::{BnPermissionController, IPermissionController};
-use rsbinder::{BinderResult, Interface, ProcessState, Strong, hub};
 use rustix::fs::{OFlags, fcntl_setfl};
 use rustix::io::write;
 use rustix::pipe::{PipeFlags, pipe_with};
 use wakeupstats_vm::daemon::{self, Daemon, SHELL, call_as, dump_as, spawn_as};
+use wakeupstats_vm::permission;
 
 /// A uid that the service manager's policy does not know; with SELinux it is an application's.
 const STRANGER: u32 = 9_999;
@@ -120,35 +119,13 @@ fn refused_dumps_that_nobody_reads_keep_nobody_else_from_dumping() {
     }
 }
 
-/// Stands in for Android's system_server: the shell may read battery statistics, and only that.
-struct SystemServer;
-
-impl Interface for SystemServer {}
-
-impl IPermissionController for SystemServer {
-    fn checkPermission(&self, permission: &str, pid: i32, uid: i32) -> BinderResult<bool> {
-        if permission == "android.permission.DUMP" {
-            thread::sleep(HANG);
-        }
-        assert!(pid > 0);
-        Ok(permission == BATTERY_STATS && uid == 2_000)
+/// The shell may read battery statistics, and only that.
+fn decide(permission: &str, pid: i32, uid: i32) -> bool {
+    if permission == "android.permission.DUMP" {
+        thread::sleep(HANG);
     }
-
-    fn noteOp(&self, _: &str, _: i32, _: &str) -> BinderResult<i32> {
-        Ok(0)
-    }
-
-    fn getPackagesForUid(&self, _: i32) -> BinderResult<Vec<String>> {
-        Ok(Vec::new())
-    }
-
-    fn isRuntimePermission(&self, _: &str) -> BinderResult<bool> {
-        Ok(false)
-    }
-
-    fn getPackageUid(&self, _: &str, _: i32) -> BinderResult<i32> {
-        Ok(-1)
-    }
+    assert!(pid > 0);
+    permission == BATTERY_STATS && uid == 2_000
 }
 
 #[test]
@@ -156,10 +133,7 @@ fn zz_permission_service_decides_and_may_not_keep_anyone_waiting() {
     // Last by its name, as the stand-in stays registered for as long as this process lives.
     let daemon = Daemon::start_with(&["--access", "permissions"]).unwrap();
     let _ = daemon::service();
-    ProcessState::start_thread_pool();
-    let system_server: Strong<dyn IPermissionController> =
-        BnPermissionController::new_binder(SystemServer);
-    hub::add_service("permission", system_server).unwrap();
+    permission::serve(decide).unwrap();
 
     assert_eq!(call_as(SHELL, "getSnapshot").unwrap(), "ok\n");
     let refusal = call_as(0, "getSnapshot").unwrap();

@@ -7,7 +7,7 @@ use anyhow::{Context as _, Result};
 
 use crate::progress::say;
 use crate::workspace::Workspace;
-use crate::{aidl, api, packages, rc, tidy};
+use crate::{aidl, api, packages, rc, sepolicy_check, tidy};
 
 /// A check, and what puts right what it finds.
 struct Check {
@@ -22,6 +22,7 @@ const CHECKS: &[Check] = &[
     Check { name: "aidl", run: aidl::check, fix: "edit the AIDL that it names" },
     Check { name: "aidl api", run: api::check, fix: "do what it says, or take the change back" },
     Check { name: "init rc", run: rc::check, fix: "edit the files that it names" },
+    Check { name: "sepolicy", run: sepolicy_check::check, fix: "edit the policy as it says" },
     Check { name: "tidy", run: tidy::run, fix: "edit the files that it names" },
     Check {
         name: "clippy",
@@ -34,7 +35,7 @@ const CHECKS: &[Check] = &[
 /// Runs every check, also after one has failed.
 pub(crate) fn run() -> Result<bool> {
     let workspace = Workspace::load()?;
-    packages::ensure(&[packages::BUILD, packages::FORMAT, packages::AIDL])?;
+    packages::ensure(&[packages::BUILD, packages::FORMAT, packages::AIDL, packages::SELINUX])?;
     let mut failed = Vec::new();
     for check in CHECKS {
         say(&format!("check: {}", check.name));

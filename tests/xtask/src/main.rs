@@ -32,6 +32,7 @@ mod qemu;
 mod rc;
 mod relay;
 mod sepolicy;
+mod sepolicy_check;
 mod sepolicy_less;
 mod table;
 mod tally;

@@ -20,6 +20,7 @@ use crate::{cache, deb, module};
 #[serde(deny_unknown_fields)]
 pub(crate) struct Table {
     each_backend: Vec<String>,
+    under_selinux: Vec<String>,
     #[serde(rename = "kernel")]
     pub(crate) kernels: Vec<Source>,
     #[serde(rename = "image")]
@@ -157,9 +158,10 @@ impl Table {
         suites: &[String],
         choice: Choice<'_>,
     ) -> Result<Vec<Run>> {
-        if let Some(unknown) = self.each_backend.iter().find(|name| !suites.contains(name)) {
+        let mut named = self.each_backend.iter().chain(&self.under_selinux);
+        if let Some(unknown) = named.find(|name| !suites.contains(name)) {
             bail!(
-                "tests/kernels.toml has {unknown:?} in each_backend, but tests/vm has {}",
+                "tests/kernels.toml names a suite {unknown:?}, but tests/vm has {}",
                 suites.join(", ")
             );
         }
@@ -167,6 +169,9 @@ impl Table {
         for suite in suites {
             let is_named = choice.suite == Some(suite);
             if choice.suite.is_some() && !is_named {
+                continue;
+            }
+            if self.under_selinux.contains(suite) && !source.selinux {
                 continue;
             }
             if self.each_backend.contains(suite) {
@@ -204,8 +209,10 @@ impl Table {
 mod unit_tests {
     use super::*;
 
-    const SUITES: &[&str] =
-        &["access", "dump", "idle", "names", "parity", "service", "size", "startup", "suspend"];
+    const SUITES: &[&str] = &[
+        "access", "dump", "idle", "names", "parity", "sepolicy", "service", "size", "startup",
+        "suspend",
+    ];
 
     fn table() -> Table {
         Table::parse(include_str!("../../kernels.toml")).unwrap()
@@ -230,6 +237,13 @@ mod unit_tests {
         assert!(native.ends_with("size/sysfs startup suspend"), "{native}");
         assert!(runs("module", choice).starts_with("access/load access/pinned dump/load"));
         assert!(runs("fallback", choice).starts_with("access/sysfs dump/sysfs"));
+    }
+
+    #[test]
+    fn suites_that_need_selinux_run_where_it_is() {
+        let choice = Choice { suite: Some("sepolicy"), ..Choice::default() };
+        assert_eq!(runs("native", choice), "sepolicy");
+        assert_eq!(runs("fallback", choice), "");
     }
 
     #[test]

@@ -1,36 +1,69 @@
 // SPDX-License-Identifier: Apache-2.0
-//! A client of the service in a process of its own, for tests to run as whoever they like: calls the
-//! method that is named, and prints one line, `ok` or the error. For `idle` it does nothing until it is
-//! killed.
+//! A client of the service in a process of its own, for tests to run as whoever they like, in whatever domain:
+//! does what is named, and prints one line.
+//!
+//! `getSnapshot` and `getStatus` print `ok` or the error; `read` the backend and how many sources it gave; `dump`
+//! the first line of the dump, which it has written to a pipe of its own. `permission` stays, as a permission
+//! service that says yes to all; `idle` stays, and does nothing.
+
+use std::io::{self, BufRead, BufReader};
+use std::thread;
 
 use anyhow::{Context, Result, bail};
-use wakeupstats_aidl::SnapshotQuery;
-use wakeupstats_vm::daemon;
+use rsbinder::{Interface, ProcessState, Strong};
+use wakeupstats_aidl::{IWakeupStats, SnapshotQuery, rows};
+use wakeupstats_vm::{daemon, permission};
 
 fn main() -> Result<()> {
     let method = std::env::args().nth(1).context("no method was named")?;
-    if method == "idle" {
-        loop {
-            std::thread::park();
+    match method.as_str() {
+        "idle" => {}
+        "permission" => {
+            ProcessState::init_default().map_err(|error| anyhow::anyhow!("{error}"))?;
+            permission::serve(|_, _, _| true)?;
+            println!("ok");
         }
-    }
-    let service = match daemon::service() {
-        Ok(service) => service,
-        Err(error) => {
-            println!("not found: {error:#}");
+        _ => {
+            match daemon::service() {
+                Ok(service) => println!("{}", answer(&service, &method)?),
+                Err(error) => println!("not found: {error:#}"),
+            }
             return Ok(());
         }
-    };
-    let result = match method.as_str() {
-        "getSnapshot" => service.getSnapshot(&SnapshotQuery::default()).map(drop),
-        "getStatus" => service.getStatus().map(drop),
+    }
+    loop {
+        thread::park();
+    }
+}
+
+fn answer(service: &Strong<dyn IWakeupStats>, method: &str) -> Result<String> {
+    let result = match method {
+        "getSnapshot" => service.getSnapshot(&SnapshotQuery::default()).map(|_| "ok".to_owned()),
+        "getStatus" => service.getStatus().map(|_| "ok".to_owned()),
+        "read" => match service.getSnapshot(&SnapshotQuery::default()) {
+            Ok(snapshot) => {
+                let rows = rows(&snapshot).context("the reply can't be read")?;
+                Ok(format!("{:?} {}", snapshot.backend, rows.len()))
+            }
+            Err(error) => Err(error),
+        },
+        "dump" => return dump(service),
         _ => bail!("no such method: {method}"),
     };
-    match result {
-        Ok(()) => println!("ok"),
-        Err(error) => {
-            println!("{:?}: {}", error.exception_code(), error.message().unwrap_or("no message"));
-        }
+    Ok(result.unwrap_or_else(|error| {
+        format!("{:?}: {}", error.exception_code(), error.message().unwrap_or("no message"))
+    }))
+}
+
+/// The first line of a dump, which comes through a pipe of this process, as dumpsys has it.
+fn dump(service: &Strong<dyn IWakeupStats>) -> Result<String> {
+    let (read_end, write_end) = io::pipe()?;
+    let binder = service.as_binder();
+    let proxy = binder.as_proxy().context("the service is in this process")?;
+    if let Err(error) = proxy.dump(write_end, &[]) {
+        return Ok(format!("{error:?}"));
     }
-    Ok(())
+    let mut line = String::new();
+    BufReader::new(read_end).read_line(&mut line)?;
+    Ok(line.trim_end().to_owned())
 }

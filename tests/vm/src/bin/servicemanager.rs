@@ -42,26 +42,23 @@ impl DeathRecipient for Registered {
 
 struct ServiceManager {
     registered: Arc<Registered>,
-    /// Contexts by name, and that of all other names, `*`.
-    contexts: BTreeMap<String, String>,
+}
+
+/// The context of a service, read anew each time, as a test changes it.
+fn context_of(name: &str) -> Result<String> {
+    let text = fs::read_to_string(SERVICE_CONTEXTS)?;
+    let lines = text.lines().filter_map(|line| line.split_once(char::is_whitespace));
+    // What is in no line is in the last, which is for all.
+    let found = lines.filter(|(it, _)| [name, "*"].contains(it)).min_by_key(|(it, _)| *it == "*");
+    Ok(found.context("no service has a context")?.1.trim().to_owned())
 }
 
 impl ServiceManager {
-    fn read_contexts() -> Result<BTreeMap<String, String>> {
-        let text = fs::read_to_string(SERVICE_CONTEXTS)?;
-        let lines = text.lines().filter(|line| !line.starts_with('#') && !line.trim().is_empty());
-        let parse = |line: &str| -> Option<(String, String)> {
-            let mut words = line.split_whitespace().map(str::to_owned);
-            Some((words.next()?, words.next()?))
-        };
-        lines.map(|line| parse(line).with_context(|| format!("{line:?}?"))).collect()
-    }
-
     fn may(&self, permission: &str, name: &str) -> bool {
-        let context = self.contexts.get(name).or_else(|| self.contexts.get("*"));
-        let (Some(source), Some(target)) = (get_calling_sid(), context) else { return false };
-        let source = source.to_string_lossy();
-        self.check(permission, name, &source, target)
+        let (Some(source), Ok(target)) = (get_calling_sid(), context_of(name)) else {
+            return false;
+        };
+        self.check(permission, name, &source.to_string_lossy(), &target)
     }
 
     fn may_list(&self) -> bool {
@@ -198,12 +195,9 @@ fn main() -> Result<()> {
     // One thread, as Android's.
     let opened = ProcessState::init("/dev/binder", 0);
     opened.map_err(|error| anyhow::anyhow!("can't open binder: {error}"))?;
-    let contexts = ServiceManager::read_contexts().context(SERVICE_CONTEXTS)?;
     let registered = Arc::new(Registered::default());
-    let service = BnServiceManager::new_binder(ServiceManager {
-        registered: Arc::clone(&registered),
-        contexts,
-    });
+    let manager = ServiceManager { registered: Arc::clone(&registered) };
+    let service = BnServiceManager::new_binder(manager);
     registered.lock().insert("manager".to_owned(), service.as_binder());
     ProcessState::as_self()
         .become_context_manager(service.as_binder())

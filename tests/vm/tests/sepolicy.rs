@@ -1,0 +1,255 @@
+// SPDX-License-Identifier: Apache-2.0
+#![cfg(test)]
+//! The SELinux policy, enforced: what it lets happen, whom it turns away, and that it has nothing that is not
+//! needed.
+
+use std::fs;
+use std::os::unix::process::CommandExt;
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, ensure};
+use init::property::Properties;
+use init::selinux::{LEFT_OUT, LESS, POLICY, SERVICE_CONTEXTS};
+use rustix::fs::{XattrFlags, setxattr};
+use wakeupstats_vm::daemon::{self, SYSTEM};
+use wakeupstats_vm::pinning::Unload;
+use wakeupstats_vm::selinux::{self, domain_of, spawn_in};
+use wakeupstats_vm::services::Service;
+use wakeupstats_vm::{backend, many};
+
+/// Some uid that only the permission service lets in.
+const SOMEBODY: u32 = 12_345;
+
+/// Everything takes less than a tenth of this.
+const LIMIT: Duration = Duration::from_secs(5);
+
+/// So many do not fit into a binder reply.
+const MANY: usize = 3_000;
+
+/// A process that is killed when a test is through with it.
+struct Process(Child);
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+/// The daemon, as init has it, stopped when a test is through with it.
+struct ByInit(Service);
+
+impl ByInit {
+    fn start(name: &str) -> Result<Self> {
+        let service = Service::new(Properties::of_init(), name);
+        service.order("start")?;
+        Ok(Self(service))
+    }
+}
+
+impl Drop for ByInit {
+    fn drop(&mut self) {
+        self.0.order("stop").unwrap();
+        self.0.wait_for("stopped", LIMIT).unwrap();
+        wait_until(|| daemon::service().is_err()).unwrap();
+    }
+}
+
+fn wait_until(is_so: impl Fn() -> bool) -> Result<()> {
+    let begin = Instant::now();
+    while !is_so() {
+        ensure!(begin.elapsed() < LIMIT, "not within {LIMIT:?}");
+        sleep(Duration::from_millis(5));
+    }
+    Ok(())
+}
+
+/// What the program `client` says in this domain.
+fn client(domain: &str, uid: u32, method: &str) -> Result<String> {
+    let mut command = Command::new("/bin/client");
+    command.arg(method).uid(uid).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null());
+    let mut child = Process(spawn_in(Some(domain), &mut command)?);
+    let mut said = child.0.stdout.take().context("its words are not kept")?;
+    let begin = Instant::now();
+    while child.0.try_wait()?.is_none() {
+        ensure!(begin.elapsed() < LIMIT, "{domain}: no answer");
+        sleep(Duration::from_millis(2));
+    }
+    Ok(std::io::read_to_string(&mut said)?.trim().to_owned())
+}
+
+fn ensure_says(domain: &str, uid: u32, method: &str, begin: &str) -> Result<()> {
+    let said = client(domain, uid, method)?;
+    ensure!(said.starts_with(begin), "{domain}, {method}: {said:?}");
+    Ok(())
+}
+
+/// The daemon by init, with what bpfloader has pinned, and without; and all of its clients.
+fn serves_its_clients() -> Result<()> {
+    let unload = Unload;
+    backend::load_and_pin()?;
+    let daemon = ByInit::start("wakeupstatsd")?;
+    wait_until(|| daemon::service().is_ok()).context("not registered")?;
+    let domain = domain_of(daemon.0.pid()?)?;
+    ensure!(domain == "wakeupstatsd", "it runs as {domain}");
+    for domain in ["system_server", "traced_probes"] {
+        ensure_says(domain, SYSTEM, "read", "PINNED")?;
+    }
+    for domain in ["dumpstate", "shell"] {
+        ensure_says(domain, SYSTEM, "dump", "wakeupstats: backend pinned")?;
+    }
+    drop(unload);
+    let nodes = fs::read_dir("/sys/class/wakeup")?.count();
+    ensure_says("system_server", SYSTEM, "read", &format!("SYSFS {nodes}"))
+}
+
+/// The daemon as it asks the permission service.
+fn asks_for_permission() -> Result<()> {
+    let mut system_server = Command::new("/bin/client");
+    system_server.arg("permission").uid(SYSTEM).stdin(Stdio::null()).stdout(Stdio::null());
+    let _system_server = Process(spawn_in(Some("system_server"), &mut system_server)?);
+    let mut daemon = Command::new(daemon::PATH_WITHOUT_LOADER);
+    daemon
+        .args(["--access", "permissions"])
+        .env("RUST_LOG", "off")
+        .uid(SYSTEM)
+        .stdin(Stdio::null());
+    let daemon = Process(daemon.spawn()?);
+    wait_until(|| daemon::service().is_ok()).context("not registered")?;
+    let asked =
+        wait_until(|| client("system_server", SOMEBODY, "getStatus").is_ok_and(|it| it == "ok"));
+    drop(daemon);
+    wait_until(|| daemon::service().is_err())?;
+    asked.context("no permission")
+}
+
+/// The loader of engineering builds, and the daemon with what that has pinned.
+fn runs_what_the_loader_pinned() -> Result<()> {
+    let _unload = Unload;
+    for _ in 0..2 {
+        // The second time it replaces what the first has pinned.
+        let loader = ByInit::start("wakeupstatsd-load")?;
+        loader.0.wait_for("running", LIMIT)?;
+        ensure!(domain_of(loader.0.pid()?)? == "wakeupstatsd_load", "it runs in another domain");
+        loader.0.wait_for("stopped", LIMIT)?;
+    }
+    ensure!(fs::read_dir("/sys/fs/bpf")?.count() == 1, "it has left something");
+    let _daemon = ByInit::start("wakeupstatsd")?;
+    wait_until(|| daemon::service().is_ok()).context("not registered")?;
+    ensure_says("system_server", SYSTEM, "read", "PINNED")
+}
+
+/// Replies that go in memory.
+fn gives_large_replies() -> Result<()> {
+    let _many = many::shared(MANY);
+    let _unload = Unload;
+    backend::load_and_pin()?;
+    let _daemon = ByInit::start("wakeupstatsd")?;
+    wait_until(|| daemon::service().is_ok()).context("not registered")?;
+    for domain in ["system_server", "traced_probes"] {
+        ensure_says(domain, SYSTEM, "read", "PINNED 3")?;
+    }
+    Ok(())
+}
+
+/// All but large replies.
+fn works() -> Result<()> {
+    serves_its_clients()?;
+    runs_what_the_loader_pinned()?;
+    asks_for_permission()
+}
+
+#[test]
+fn daemon_clients_and_loader_work_in_their_domains() {
+    assert!(selinux::is_enforced());
+    works().unwrap();
+    gives_large_replies().unwrap();
+}
+
+#[test]
+fn who_may_not_find_the_service_does_not_and_who_may_not_call_it_is_refused() {
+    let daemon = ByInit::start("wakeupstatsd").unwrap();
+    wait_until(|| daemon::service().is_ok()).unwrap();
+
+    let found = client("untrusted_app", SYSTEM, "read").unwrap();
+    let called = client("finder", SYSTEM, "read").unwrap();
+    let allowed = client("system_server", SYSTEM, "read").unwrap();
+
+    assert!(found.starts_with("not found: "), "{found}");
+    assert!(called.starts_with("TransactionFailed: "), "{called}");
+    assert!(allowed.starts_with("SYSFS "), "{allowed}");
+    drop(daemon);
+}
+
+/// Gives a file another type until this is dropped.
+struct Relabelled(&'static str, &'static str);
+
+impl Relabelled {
+    fn new(path: &'static str, from: &'static str, to: &str) -> Self {
+        set_type(path, to);
+        Self(path, from)
+    }
+}
+
+impl Drop for Relabelled {
+    fn drop(&mut self) {
+        set_type(self.0, self.1);
+    }
+}
+
+fn set_type(path: &str, name: &str) {
+    let context = format!("u:object_r:{name}:s0");
+    setxattr(path, "security.selinux", context.as_bytes(), XattrFlags::empty()).unwrap();
+}
+
+#[test]
+fn each_context_is_needed() {
+    let daemon = "/system/bin/wakeupstatsd";
+    let relabelled = Relabelled::new(daemon, "wakeupstatsd_exec", "system_file");
+    assert!(serves_its_clients().is_err());
+    drop(relabelled);
+    let loader = "/system/bin/wakeupstatsd-eng";
+    let relabelled = Relabelled::new(loader, "wakeupstatsd_load_exec", "system_file");
+    assert!(runs_what_the_loader_pinned().is_err());
+    drop(relabelled);
+    let contexts = fs::read_to_string(SERVICE_CONTEXTS).unwrap();
+    let kept: Vec<&str> = contexts.lines().filter(|it| !it.starts_with("wakeupstats")).collect();
+    fs::write(SERVICE_CONTEXTS, kept.join("\n")).unwrap();
+    let without = serves_its_clients();
+    fs::write(SERVICE_CONTEXTS, contexts).unwrap();
+    assert!(without.is_err());
+
+    works().unwrap();
+}
+
+#[test]
+fn zz_nothing_of_the_policy_can_be_left_out() {
+    let left_out = fs::read_to_string(Path::new(LESS).join(LEFT_OUT)).unwrap();
+    let whole = fs::read(POLICY).unwrap();
+    let mut works_without = Vec::new();
+    for (number, left_out) in left_out.lines().enumerate() {
+        selinux::load(&fs::read(Path::new(LESS).join(number.to_string())).unwrap()).unwrap();
+        if works().is_ok() {
+            works_without.push((number, left_out));
+        }
+        // A loader that failed half way.
+        for left in fs::read_dir("/sys/fs/bpf").unwrap() {
+            fs::remove_dir_all(left.unwrap().path()).unwrap();
+        }
+    }
+    // What only large replies need.
+    works_without.retain(|(number, _)| {
+        selinux::load(&fs::read(Path::new(LESS).join(number.to_string())).unwrap()).unwrap();
+        gives_large_replies().is_ok()
+    });
+    selinux::load(&whole).unwrap();
+
+    gives_large_replies().unwrap();
+    assert!(left_out.lines().count() > 50, "{left_out}");
+    let works_without: Vec<&str> =
+        works_without.into_iter().map(|(_, left_out)| left_out).collect();
+    assert!(works_without.is_empty(), "all works without\n{}", works_without.join("\n"));
+}
