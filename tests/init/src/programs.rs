@@ -6,7 +6,9 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
 use anyhow::{Context as _, Result, bail};
+use init::supervisor::{self, end_of};
 use init::{RUNS, Run, Verdict};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{Pid, WaitOptions, WaitStatus, wait};
 
 use crate::selinux::{self, Denials};
@@ -24,6 +26,9 @@ const BACKEND_VARIABLE: &str = "WAKEUPSTATS_BACKEND";
 
 /// The suite that has SELinux deny what it should allow, to see that it must not.
 const DENIES: &str = "sepolicy";
+
+/// How long an orphan that has ended may wait to be reaped.
+const ORPHANS_WAIT: Timespec = Timespec { tv_sec: 1, tv_nsec: 0 };
 
 /// Runs the suites that the harness has listed, in that order, each with `filters`.
 pub(crate) fn run_suites(filters: &[String], hub: Child) -> Result<Verdict> {
@@ -47,7 +52,7 @@ pub(crate) fn run_suites(filters: &[String], hub: Child) -> Result<Verdict> {
         let name = run.to_string();
         let denied = denials.as_mut().map(Denials::take).transpose()?.unwrap_or_default();
         let is_denied = !denied.is_empty() && run.suite() != DENIES;
-        if is_denied {
+        if is_denied || status.exit_status() != Some(0) && !denied.is_empty() {
             println!("{name}: SELinux denied\n{}", denied.join("\n"));
         }
         if !succeeded(&name, status) || is_denied {
@@ -96,14 +101,21 @@ fn command(program: &Path) -> Command {
 
 /// Waits for `child`, and reaps whoever else ends meanwhile: orphans come to PID 1.
 fn wait_for(child: &Child, hub: &Child) -> Result<WaitStatus> {
+    let ends = [child, hub].map(|process| end_of(process.id()));
+    let [child_end, hub_end] = ends;
+    let (child_end, hub_end) = (child_end?, hub_end?);
     loop {
-        let ended = wait(WaitOptions::empty()).context("wait for a process")?;
-        let Some((pid, status)) = ended else { continue };
-        if is(pid, child) {
-            return Ok(status);
-        }
-        if is(pid, hub) {
-            bail!("the service manager ended ({}); see the console log", describe(status));
+        let mut watched =
+            [PollFd::new(&child_end, PollFlags::IN), PollFd::new(&hub_end, PollFlags::IN)];
+        poll(&mut watched, Some(&ORPHANS_WAIT)).context("wait for a process")?;
+        let _no_start = supervisor::no_start();
+        while let Some((pid, status)) = wait(WaitOptions::NOHANG).context("reap what has ended")? {
+            if is(pid, child) {
+                return Ok(status);
+            }
+            if is(pid, hub) {
+                bail!("the service manager ended ({}); see the console log", describe(status));
+            }
         }
     }
 }

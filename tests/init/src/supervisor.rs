@@ -8,6 +8,7 @@ use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixDatagram;
 use std::os::unix::process::CommandExt as _;
 use std::process::{Child, Command, Stdio};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -22,6 +23,21 @@ use crate::rc::{self, grammar};
 
 /// Longer than any message.
 const MESSAGE_BYTES: usize = 256;
+
+/// Held while a service is started.
+static START: Mutex<()> = Mutex::new(());
+
+/// As long as this is held, no service is started: whoever reaps all children must hold it, for a start that
+/// fails waits for the child that it made.
+pub fn no_start() -> MutexGuard<'static, ()> {
+    START.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// What becomes readable when a child ends.
+pub fn end_of(child: u32) -> Result<OwnedFd> {
+    let pid = i32::try_from(child).ok().and_then(Pid::from_raw).context("a child without an id")?;
+    pidfd_open(pid, PidfdFlags::empty()).with_context(|| format!("watch process {child}"))
+}
 
 /// Ends [`Supervisor::run`].
 const SHUTDOWN: &str = "sys.powerctl";
@@ -141,12 +157,18 @@ impl Supervised {
             return Ok(());
         }
         let name = &self.service.name;
-        let child = spawn(&self.service).with_context(|| format!("start service {name}"))?;
-        let pid = i32::try_from(child.id()).ok().and_then(Pid::from_raw);
-        let end = pidfd_open(pid.context("a child without an id")?, PidfdFlags::empty())
-            .with_context(|| format!("watch service {name}"))?;
+        let since = Instant::now();
+        let child = match spawn(&self.service) {
+            Ok(child) => child,
+            Err(error) => {
+                // As one that ended at once.
+                eprintln!("init: service {name} can't be started: {error:#}");
+                return self.enter(self.state_after(since), properties);
+            }
+        };
+        let end = end_of(child.id())?;
         properties.publish(&format!("init.svc_debug_pid.{name}"), &child.id().to_string())?;
-        self.enter(State::Running { child, end, since: Instant::now() }, properties)
+        self.enter(State::Running { child, end, since }, properties)
     }
 
     /// Kills it, and does not start it again.
@@ -161,7 +183,7 @@ impl Supervised {
     fn look_after(&mut self, properties: &Properties) -> Result<()> {
         let now = Instant::now();
         let deadline = self.deadline();
-        let next = match &mut self.state {
+        let since = match &mut self.state {
             State::Running { child, end, since } => {
                 if has_ended(end)? {
                     // PID 1 reaps all that ends, and may have been the first.
@@ -171,16 +193,20 @@ impl Supervised {
                 } else {
                     return Ok(());
                 }
-                if self.service.is_oneshot {
-                    State::Stopped
-                } else {
-                    State::Restarting { at: now.max(*since + self.service.restart_period) }
-                }
+                *since
             }
             State::Restarting { at } if *at <= now => return self.start(properties),
             State::Restarting { .. } | State::Stopped => return Ok(()),
         };
-        self.enter(next, properties)
+        self.enter(self.state_after(since), properties)
+    }
+
+    /// What comes after a run that began then.
+    fn state_after(&self, since: Instant) -> State {
+        if self.service.is_oneshot {
+            return State::Stopped;
+        }
+        State::Restarting { at: Instant::now().max(since + self.service.restart_period) }
     }
 
     fn enter(&mut self, state: State, properties: &Properties) -> Result<()> {
@@ -224,8 +250,6 @@ fn read(text: &str) -> Result<Program> {
 /// Starts the program, as whom and with no more capabilities than the service says.
 fn spawn(service: &Service) -> Result<Child> {
     let [path, arguments @ ..] = service.command.as_slice() else { bail!("it has no program") };
-    // Looked for here, as a spawn that fails would wait for a child that PID 1 may have reaped.
-    fs::metadata(path).with_context(|| format!("look for {path}"))?;
     // Of the service's words those to standard error are for the log; the guest has no logcat.
     let log = OpenOptions::new().write(true).open("/dev/console").context("open /dev/console")?;
     let uid = id("/etc/passwd", &service.user)?;
@@ -240,6 +264,7 @@ fn spawn(service: &Service) -> Result<Child> {
                 let _ = remove_capability_from_bounding_set(capability);
             }
         }
+        let _start = no_start();
         command.spawn().with_context(|| format!("run {path}"))
     };
     // A thread of its own, whose bounding set the service inherits.

@@ -62,7 +62,7 @@ impl Sources {
         }
         match target {
             Target::EngineeringUnchanged => _ = m4.arg("-Dwithout_exemption"),
-            Target::Vm => _ = m4.arg("-Dvm"),
+            Target::Vm => _ = m4.arg("-Din_the_test_vm"),
             Target::User | Target::Engineering => {}
         }
         for path in self.files(workspace, target)? {

@@ -11,7 +11,7 @@ use std::thread;
 
 use anyhow::{Context, Result, bail};
 use rsbinder::{Interface, ProcessState, Strong};
-use wakeupstats_aidl::{IWakeupStats, SnapshotQuery, rows};
+use wakeupstats_aidl::{IWakeupStats, SnapshotBackend, SnapshotQuery, rows};
 use wakeupstats_vm::{daemon, permission};
 
 fn main() -> Result<()> {
@@ -43,7 +43,13 @@ fn answer(service: &Strong<dyn IWakeupStats>, method: &str) -> Result<String> {
         "read" => match service.getSnapshot(&SnapshotQuery::default()) {
             Ok(snapshot) => {
                 let rows = rows(&snapshot).context("the reply can't be read")?;
-                Ok(format!("{:?} {}", snapshot.backend, rows.len()))
+                let backend = match snapshot.backend {
+                    SnapshotBackend::PINNED => "pinned",
+                    SnapshotBackend::LOAD => "load",
+                    SnapshotBackend::SYSFS => "sysfs",
+                    _ => "unknown",
+                };
+                Ok(format!("{backend} {}", rows.len()))
             }
             Err(error) => Err(error),
         },
