@@ -9,6 +9,7 @@ use std::process::{Command, Stdio};
 
 use anyhow::{Context as _, Result, bail};
 
+use crate::android::MIN_API_LEVEL;
 use crate::apt::{self, Available, Suite};
 use crate::progress::say;
 use crate::workspace::Workspace;
@@ -37,11 +38,10 @@ const PACKAGES: &[&str] = &[
 const INCLUDE: &str = "aidl";
 const SOURCES: &str = "aidl/android";
 const LANGUAGES: &[&str] = &["rust", "ndk", "cpp", "java"];
-/// For every language and every file: what a stable interface of a native service on Android 13
-/// and later must be, without anything that the compiler would only warn of.
+/// For every language and every file: what a stable interface of a native service must be, without
+/// anything that the compiler would only warn of.
 const COMPILE: &[&str] = &[
     "--structured",
-    "--min_sdk_version=33",
     // With a version come two more methods, whose names are then taken.
     "--version=1",
     "--hash=notfrozen",
@@ -114,6 +114,7 @@ impl Compiler {
         let out = tempfile::tempdir().context("create a temporary directory")?;
         let mut command = self.command();
         command.current_dir(root).arg(format!("--lang={language}")).args(COMPILE);
+        command.arg(format!("--min_sdk_version={MIN_API_LEVEL}"));
         command.args(["-I", INCLUDE]).arg("--out").arg(out.path());
         if matches!(language, "cpp" | "ndk") {
             command.arg("--header_out").arg(out.path().join("include"));

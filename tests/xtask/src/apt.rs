@@ -78,6 +78,17 @@ impl Suite {
         Ok(parse_index(&String::from_utf8_lossy(&output.stdout)))
     }
 
+    /// Every version of one package that the suite offers, of which `available` has the newest.
+    pub(crate) fn versions(&self, package: &str) -> Result<Vec<Available>> {
+        if !self.available()?.iter().any(|available| available.name == package) {
+            return Ok(Vec::new());
+        }
+        let output = self.apt("apt-cache").args(["show", "--all-versions", package]).output();
+        let output = output.context("run apt-cache")?;
+        succeeded(&output).with_context(|| format!("look up {package} in {}", self.name))?;
+        Ok(parse_index(&String::from_utf8_lossy(&output.stdout)))
+    }
+
     /// Downloads one package into `directory`, which should be empty, and returns its path.
     pub(crate) fn download(&self, package: &Available, directory: &Path) -> Result<PathBuf> {
         let what = format!("downloading {} {}", package.name, package.version);
@@ -166,7 +177,7 @@ fn choose_mirror(targets: &str) -> Option<String> {
 }
 
 /// The packages in `apt-cache dumpavail`'s stanzas.
-fn parse_index(text: &str) -> Vec<Available> {
+pub(crate) fn parse_index(text: &str) -> Vec<Available> {
     text.split("\n\n")
         .filter_map(|stanza| {
             let field = |name: &str| {
@@ -182,7 +193,7 @@ fn parse_index(text: &str) -> Vec<Available> {
         .collect()
 }
 
-/// Turns what apt said into an error where it failed.
+/// Turns what a program said into an error where it failed.
 pub(crate) fn succeeded(output: &Output) -> Result<()> {
     if output.status.success() {
         return Ok(());

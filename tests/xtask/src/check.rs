@@ -7,7 +7,7 @@ use anyhow::{Context as _, Result};
 
 use crate::progress::say;
 use crate::workspace::Workspace;
-use crate::{aidl, api, packages, rc, sepolicy_check, tidy};
+use crate::{aidl, android, api, packages, rc, sepolicy_check, tidy};
 
 /// A check, and what puts right what it finds.
 struct Check {
@@ -29,13 +29,20 @@ const CHECKS: &[Check] = &[
         run: clippy,
         fix: "cargo clippy --workspace --all-targets --fix, or edit what it names",
     },
+    Check { name: "android build", run: android::check, fix: "edit what it names" },
     Check { name: "doc", run: doc, fix: "edit the comments that rustdoc names" },
 ];
 
 /// Runs every check, also after one has failed.
 pub(crate) fn run() -> Result<bool> {
     let workspace = Workspace::load()?;
-    packages::ensure(&[packages::BUILD, packages::FORMAT, packages::AIDL, packages::SELINUX])?;
+    packages::ensure(&[
+        packages::BUILD,
+        packages::FORMAT,
+        packages::AIDL,
+        packages::ANDROID,
+        packages::SELINUX,
+    ])?;
     let mut failed = Vec::new();
     for check in CHECKS {
         say(&format!("check: {}", check.name));

@@ -25,6 +25,11 @@ pub(crate) fn unpack(package: &Path, directory: &Path) -> Result<()> {
     })
 }
 
+/// Unpacks what the package has in its directory `part`, below `directory`.
+pub(crate) fn unpack_part(package: &Path, part: &str, directory: &Path) -> Result<()> {
+    read(package, |stream| unpack_tar_part(stream, part, directory))
+}
+
 /// Removes a package of which nothing more is wanted.
 pub(crate) fn remove(package: &Path) -> Result<()> {
     fs::remove_file(package).with_context(|| format!("remove {}", package.display()))
@@ -44,6 +49,22 @@ fn read(package: &Path, reader: impl FnOnce(ChildStdout) -> Result<()>) -> Resul
     let _ = child.kill();
     child.wait().context("wait for dpkg-deb")?;
     result.with_context(|| format!("extract from {}", package.display()))
+}
+
+fn unpack_tar_part(stream: impl Read, part: &str, directory: &Path) -> Result<()> {
+    let mut found = false;
+    for entry in tar::Archive::new(BufReader::new(stream)).entries().context("read the archive")? {
+        let mut entry = entry.context("read the archive")?;
+        let path = entry.path().context("read a name")?;
+        if path.strip_prefix("./").unwrap_or(&path).starts_with(part) {
+            entry.unpack_in(directory).context("unpack the archive")?;
+            found = true;
+        }
+    }
+    if !found {
+        bail!("the package has no {part}");
+    }
+    Ok(())
 }
 
 fn extract_tar(stream: impl Read, files: &[(String, &Path)]) -> Result<()> {
@@ -112,6 +133,25 @@ mod unit_tests {
         let files = [("boot/vmlinuz-7".to_owned(), Path::new("/nonexistent"))];
         let error = extract_tar(tar.as_slice(), &files).unwrap_err();
         assert!(error.to_string().contains("boot/vmlinuz-7"), "{error}");
+    }
+
+    #[test]
+    fn a_part_of_a_package_is_unpacked_and_the_rest_is_not() {
+        let mut builder = tar::Builder::new(Vec::new());
+        for name in ["./usr/src/a/x.rs", "./usr/src/ab/y.rs", "./usr/z.rs"] {
+            let mut header = tar::Header::new_gnu();
+            header.set_size(1);
+            header.set_mode(0o644);
+            builder.append_data(&mut header, name, &b"x"[..]).unwrap();
+        }
+        let tar = builder.into_inner().unwrap();
+        let directory = tempfile::tempdir().unwrap();
+        unpack_tar_part(tar.as_slice(), "usr/src/a", directory.path()).unwrap();
+        assert!(directory.path().join("usr/src/a/x.rs").exists());
+        assert!(!directory.path().join("usr/src/ab").exists());
+        assert!(!directory.path().join("usr/z.rs").exists());
+        let error = unpack_tar_part(tar.as_slice(), "usr/lib", directory.path()).unwrap_err();
+        assert!(error.to_string().contains("usr/lib"), "{error}");
     }
 
     #[test]

@@ -7,6 +7,7 @@
 
 mod accel;
 mod aidl;
+mod android;
 mod api;
 mod api_probe;
 mod apt;
@@ -19,6 +20,7 @@ mod check;
 mod cli;
 mod console;
 mod deb;
+mod executable;
 mod guest;
 mod headers;
 mod host;
@@ -31,9 +33,11 @@ mod progress;
 mod qemu;
 mod rc;
 mod relay;
+mod rust_src;
 mod sepolicy;
 mod sepolicy_check;
 mod sepolicy_less;
+mod symbols;
 mod table;
 mod tally;
 mod tests;

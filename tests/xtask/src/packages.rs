@@ -62,6 +62,19 @@ pub(crate) const AIDL: &[Package] = &[Package {
     reason: "verifies the AIDL compiler that is downloaded",
 }];
 
+/// To build the daemon for an Android device.
+pub(crate) const ANDROID: &[Package] = &[
+    Package {
+        name: "clang",
+        reason: "compiles stand-ins for a device's libraries, runs the linker",
+    },
+    Package {
+        name: "debian-archive-keyring",
+        reason: "verifies the sources of Rust's standard library that are downloaded",
+    },
+    Package { name: "lld", reason: "links for Android devices" },
+];
+
 /// Installs those that are missing, or says how to.
 pub(crate) fn ensure(lists: &[&[Package]]) -> Result<()> {
     let wanted: Vec<&Package> = lists.iter().copied().flatten().collect();

@@ -58,6 +58,12 @@ impl Workspace {
         self.metadata.target_directory.join("guest").into_std_path_buf()
     }
 
+    /// Cargo's target directory for an Android device: with it goes a standard library, and build
+    /// scripts that would be built anew at every turn, as they ask which features a compiler has.
+    pub(crate) fn android_target(&self) -> PathBuf {
+        self.metadata.target_directory.join("android").into_std_path_buf()
+    }
+
     /// The name of a package of the dependency graph.
     pub(crate) fn package_name(&self, id: &PackageId) -> Option<&str> {
         self.metadata.packages.iter().find(|package| package.id == *id).map(|p| p.name.as_str())
