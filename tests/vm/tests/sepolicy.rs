@@ -10,6 +10,7 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
@@ -27,7 +28,17 @@ use wakeupstats_vm::{backend, many};
 const SOMEBODY: u32 = 12_345;
 
 /// Everything takes less than a tenth of this, on a machine that has nothing else to do.
-const LIMIT: Duration = Duration::from_secs(10);
+const PATIENT: Duration = Duration::from_secs(20);
+
+/// For what is likely to fail: a wrong guess only makes a rule seem to be needed.
+const IMPATIENT: Duration = Duration::from_secs(3);
+
+/// Whether whatever is waited for is likely to come.
+static IS_PATIENT: AtomicBool = AtomicBool::new(true);
+
+fn limit() -> Duration {
+    if IS_PATIENT.load(Ordering::Relaxed) { PATIENT } else { IMPATIENT }
+}
 
 /// So many do not fit into a binder reply.
 const MANY: usize = 3_000;
@@ -56,7 +67,7 @@ impl ByInit {
 impl Drop for ByInit {
     fn drop(&mut self) {
         self.0.order("stop").unwrap();
-        self.0.wait_for("stopped", LIMIT).unwrap();
+        self.0.wait_for("stopped", limit()).unwrap();
         wait_until(|| daemon::service().is_err()).unwrap();
     }
 }
@@ -64,7 +75,7 @@ impl Drop for ByInit {
 fn wait_until(is_so: impl Fn() -> bool) -> Result<()> {
     let begin = Instant::now();
     while !is_so() {
-        ensure!(begin.elapsed() < LIMIT, "not within {LIMIT:?}");
+        ensure!(begin.elapsed() < limit(), "not within {:?}", limit());
         sleep(Duration::from_millis(5));
     }
     Ok(())
@@ -78,7 +89,7 @@ fn client(domain: &str, uid: u32, method: &str) -> Result<String> {
     let mut said = child.0.stdout.take().context("its words are not kept")?;
     let begin = Instant::now();
     while child.0.try_wait()?.is_none() {
-        ensure!(begin.elapsed() < LIMIT, "{domain}: no answer");
+        ensure!(begin.elapsed() < limit(), "{domain}: no answer");
         sleep(Duration::from_millis(2));
     }
     Ok(std::io::read_to_string(&mut said)?.trim().to_owned())
@@ -135,9 +146,9 @@ fn runs_what_the_loader_pinned() -> Result<()> {
     for _ in 0..2 {
         // The second time it replaces what the first has pinned.
         let loader = ByInit::start("wakeupstatsd-load")?;
-        loader.0.wait_for("running", LIMIT)?;
+        loader.0.wait_for("running", limit())?;
         ensure!(domain_of(loader.0.pid()?)? == "wakeupstatsd_load", "it runs in another domain");
-        loader.0.wait_for("stopped", LIMIT)?;
+        loader.0.wait_for("stopped", limit())?;
     }
     ensure!(fs::read_dir("/sys/fs/bpf")?.count() == 1, "it has left something");
     let _daemon = ByInit::start("wakeupstatsd")?;
@@ -169,7 +180,6 @@ fn works() -> Result<()> {
 fn daemon_clients_and_loader_work_in_their_domains() {
     assert!(selinux::is_enforced());
     works().unwrap();
-    gives_large_replies().unwrap();
 }
 
 /// What is denied while something is done, by the log of the kernel and of the service manager: permission,
@@ -259,6 +269,7 @@ fn each_context_is_needed() {
 fn zz_nothing_of_the_policy_can_be_left_out() {
     let left_out = fs::read_to_string(Path::new(LESS).join(LEFT_OUT)).unwrap();
     let whole = fs::read(POLICY).unwrap();
+    IS_PATIENT.store(false, Ordering::Relaxed);
     let mut works_without = Vec::new();
     for (number, left_out) in left_out.lines().enumerate() {
         selinux::load(&fs::read(Path::new(LESS).join(number.to_string())).unwrap()).unwrap();
@@ -276,6 +287,7 @@ fn zz_nothing_of_the_policy_can_be_left_out() {
         gives_large_replies().is_ok()
     });
     selinux::load(&whole).unwrap();
+    IS_PATIENT.store(true, Ordering::Relaxed);
 
     gives_large_replies().unwrap();
     assert!(left_out.lines().count() > 50, "{left_out}");

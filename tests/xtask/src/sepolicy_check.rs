@@ -35,8 +35,8 @@ const ALLOWED: &[Access] = &[
     ["traced_probes", "wakeupstatsd", "binder", "call"],
     ["dumpstate", "wakeupstatsd", "binder", "call"],
     ["shell", "wakeupstatsd", "binder", "call"],
-    ["system_server", "wakeupstatsd_tmpfs", "file", "map"],
-    ["traced_probes", "wakeupstatsd_tmpfs", "file", "map"],
+    ["system_server", "wakeupstatsd_tmpfs", "file", "read"],
+    ["traced_probes", "wakeupstatsd_tmpfs", "file", "read"],
 ];
 
 /// What must not be, on any build.

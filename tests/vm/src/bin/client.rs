@@ -6,7 +6,7 @@
 //! the first line of the dump, which it has written to a pipe of its own. `permission` stays, as a permission
 //! service that says yes to all; `idle` stays, and does nothing.
 
-use std::io::{self, BufRead, BufReader};
+use std::io;
 use std::thread;
 
 use anyhow::{Context, Result, bail};
@@ -61,15 +61,15 @@ fn answer(service: &Strong<dyn IWakeupStats>, method: &str) -> Result<String> {
     }))
 }
 
-/// The first line of a dump, which comes through a pipe of this process, as dumpsys has it.
+/// The first line of a dump, which comes through a pipe of this process and is read meanwhile, as dumpsys does.
 fn dump(service: &Strong<dyn IWakeupStats>) -> Result<String> {
     let (read_end, write_end) = io::pipe()?;
+    let reading = thread::spawn(|| io::read_to_string(read_end));
     let binder = service.as_binder();
     let proxy = binder.as_proxy().context("the service is in this process")?;
     if let Err(error) = proxy.dump(write_end, &[]) {
         return Ok(format!("{error:?}"));
     }
-    let mut line = String::new();
-    BufReader::new(read_end).read_line(&mut line)?;
-    Ok(line.trim_end().to_owned())
+    let text = reading.join().map_err(|_| anyhow::anyhow!("the reader panicked"))??;
+    Ok(text.lines().next().unwrap_or_default().to_owned())
 }
