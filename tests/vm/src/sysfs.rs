@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
-use std::io::Read;
+use std::io::{self, Read};
 use std::path::Path;
 
 use anyhow::{Context, Result};
@@ -43,7 +43,25 @@ pub struct Source {
     pub prevent_suspend_time_ms: i64,
 }
 
-/// All sources by their id.
+impl Source {
+    /// The fields that never decrease while a source lives.
+    pub fn rising(&self) -> [(&'static str, i64); 9] {
+        let count = |count: u64| i64::try_from(count).unwrap_or(i64::MAX);
+        [
+            ("active_count", count(self.active_count)),
+            ("event_count", count(self.event_count)),
+            ("wakeup_count", count(self.wakeup_count)),
+            ("expire_count", count(self.expire_count)),
+            ("relax_count", count(self.relax_count.unwrap_or(0))),
+            ("total_time_ms", self.total_time_ms),
+            ("max_time_ms", self.max_time_ms),
+            ("last_change_ms", self.last_change_ms),
+            ("prevent_suspend_time_ms", self.prevent_suspend_time_ms),
+        ]
+    }
+}
+
+/// All sources by their id, but for those that go meanwhile.
 pub fn read() -> Result<BTreeMap<u32, Source>> {
     fs::read_dir(CLASS)
         .with_context(|| format!("can't list {CLASS}"))?
@@ -52,9 +70,21 @@ pub fn read() -> Result<BTreeMap<u32, Source>> {
             let node = entry.file_name().into_string().ok().context("a node with an odd name")?;
             let id = node.strip_prefix("wakeup").and_then(|id| id.parse().ok());
             let id = id.with_context(|| format!("{node} is no wakeupN"))?;
-            Ok((id, source(&entry.path()).with_context(|| format!("can't read {node}"))?))
+            match source(&entry.path()) {
+                Err(error) if is_gone(&error) => Ok(None),
+                read => Ok(Some((id, read.with_context(|| format!("can't read {node}"))?))),
+            }
         })
+        .filter_map(Result::transpose)
         .collect()
+}
+
+/// Whether a file was not there, or its source no more.
+fn is_gone(error: &anyhow::Error) -> bool {
+    const ENODEV: i32 = 19;
+    error.downcast_ref::<io::Error>().is_some_and(|error| {
+        error.kind() == io::ErrorKind::NotFound || error.raw_os_error() == Some(ENODEV)
+    })
 }
 
 fn source(node: &Path) -> Result<Source> {

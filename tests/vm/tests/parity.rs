@@ -71,25 +71,10 @@ fn as_sysfs(source: &Source, like: &sysfs::Source) -> sysfs::Source {
     }
 }
 
-/// The fields of a source that never decrease while it lives.
-fn rising(source: &sysfs::Source) -> [(&'static str, i64); 9] {
-    [
-        ("active_count", source.active_count as i64),
-        ("event_count", source.event_count as i64),
-        ("wakeup_count", source.wakeup_count as i64),
-        ("expire_count", source.expire_count as i64),
-        ("relax_count", source.relax_count.unwrap_or(0) as i64),
-        ("total_time_ms", source.total_time_ms),
-        ("max_time_ms", source.max_time_ms),
-        ("last_change_ms", source.last_change_ms),
-        ("prevent_suspend_time_ms", source.prevent_suspend_time_ms),
-    ]
-}
-
 /// What is wrong with a source that changed between the readings, if anything.
 fn out_of_bounds(source: &Source, before: &sysfs::Source, after: &sysfs::Source) -> Option<String> {
     let shown = as_sysfs(source, before);
-    let fields = rising(before).into_iter().zip(rising(&shown)).zip(rising(after));
+    let fields = before.rising().into_iter().zip(shown.rising()).zip(after.rising());
     for (((field, low), (_, value)), (_, high)) in fields {
         if !(low..=high).contains(&value) {
             return Some(format!("{field}: {value} is not within {low}..={high}"));

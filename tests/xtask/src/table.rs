@@ -210,8 +210,8 @@ mod unit_tests {
     use super::*;
 
     const SUITES: &[&str] = &[
-        "access", "dump", "idle", "names", "parity", "sepolicy", "service", "size", "startup",
-        "suspend",
+        "access", "device", "dump", "idle", "names", "parity", "sepolicy", "service", "size",
+        "startup", "suspend",
     ];
 
     fn table() -> Table {
@@ -233,10 +233,13 @@ mod unit_tests {
     fn suites_run_with_each_backend_of_the_kernel_or_once() {
         let choice = Choice::default();
         let native = runs("native", choice);
-        assert!(native.starts_with("access/load access/pinned access/sysfs dump/load"), "{native}");
+        assert!(
+            native.starts_with("access/load access/pinned access/sysfs device/load"),
+            "{native}"
+        );
         assert!(native.ends_with("size/sysfs startup suspend"), "{native}");
-        assert!(runs("module", choice).starts_with("access/load access/pinned dump/load"));
-        assert!(runs("fallback", choice).starts_with("access/sysfs dump/sysfs"));
+        assert!(runs("module", choice).starts_with("access/load access/pinned device/load"));
+        assert!(runs("fallback", choice).starts_with("access/sysfs device/sysfs"));
     }
 
     #[test]
@@ -251,7 +254,8 @@ mod unit_tests {
         let pinned = Choice { backend: Some(Backend::Pinned), ..Choice::default() };
         assert_eq!(
             runs("module", pinned),
-            "access/pinned dump/pinned idle/pinned names/pinned parity/pinned service/pinned size/pinned"
+            "access/pinned device/pinned dump/pinned idle/pinned names/pinned parity/pinned \
+             service/pinned size/pinned"
         );
         assert_eq!(runs("fallback", pinned), "");
         assert_eq!(runs("module", Choice { suite: Some("startup"), ..pinned }), "startup");
