@@ -28,7 +28,8 @@ fn main() -> Result<()> {
         .source("../bpf/wakeupSources.bpf.c")
         // v3 has the atomic operations that return a value; each kernel with bpf_for() runs it.
         .clang_args(["-Wall", "-Wextra", "-Werror", "-Wno-unused-parameter", "-mcpu=v3"])
-        .obj(out.join("wakeupSources.bpf.o"))
+        // As AOSP's build system calls it.
+        .obj(out.join("wakeupSources.bpf"))
         .build()
         .context("the BPF program does not build; it needs clang (Debian: clang)")?;
 

@@ -35,7 +35,7 @@ const KFUNC: &str = "bpf_wakeup_sources_read_lock";
 
 /// The compiled `bpf/wakeupSources.bpf.c`, aligned as libelf wants it.
 static OBJECT: &Aligned<[u8]> =
-    &Aligned(*include_bytes!(concat!(env!("OUT_DIR"), "/wakeupSources.bpf.o")));
+    &Aligned(*include_bytes!(concat!(env!("OUT_DIR"), "/wakeupSources.bpf")));
 
 /// The object file with the program, for who loads it in another way than [`Loaded`].
 pub fn object() -> &'static [u8] {

@@ -316,5 +316,7 @@ fn fit(text: &str, cut: bool, columns: usize) -> String {
     cell
 }
 
+// As in dump.rs.
+#[cfg(not(soong))]
 #[cfg(test)]
 mod tests;

@@ -7,7 +7,7 @@ use anyhow::{Context as _, Result};
 
 use crate::progress::say;
 use crate::workspace::Workspace;
-use crate::{aidl, android, api, packages, rc, sepolicy_check, tidy};
+use crate::{aidl, android, api, bp, packages, rc, sepolicy_check, tidy};
 
 /// A check, and what puts right what it finds.
 struct Check {
@@ -21,6 +21,7 @@ const CHECKS: &[Check] = &[
     Check { name: "clang-format", run: clang_format, fix: "clang-format -i the files it names" },
     Check { name: "aidl", run: aidl::check, fix: "edit the AIDL that it names" },
     Check { name: "aidl api", run: api::check, fix: "do what it says, or take the change back" },
+    Check { name: "android bp", run: bp::check, fix: "edit the files that it names" },
     Check { name: "init rc", run: rc::check, fix: "edit the files that it names" },
     Check { name: "sepolicy", run: sepolicy_check::check, fix: "edit the policy as it says" },
     Check { name: "tidy", run: tidy::run, fix: "edit the files that it names" },
@@ -41,6 +42,7 @@ pub(crate) fn run() -> Result<bool> {
         packages::FORMAT,
         packages::AIDL,
         packages::ANDROID,
+        packages::BP,
         packages::SELINUX,
     ])?;
     let mut failed = Vec::new();

@@ -56,6 +56,15 @@ pub(crate) const FORMAT: &[Package] = &[Package {
     reason: "checks the format of the BPF program and the module",
 }];
 
+/// To check the Android.bp files.
+pub(crate) const BP: &[Package] = &[
+    Package {
+        name: "golang-github-google-blueprint-dev",
+        reason: "has the source of bpfmt, which checks the format of Android.bp files",
+    },
+    Package { name: "golang-go", reason: "builds bpfmt" },
+];
+
 /// To check the AIDL.
 pub(crate) const AIDL: &[Package] = &[Package {
     name: "debian-archive-keyring",

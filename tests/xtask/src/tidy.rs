@@ -12,7 +12,7 @@ use crate::progress::say;
 use crate::workspace::Workspace;
 
 /// The kinds of file that have a license line.
-const SOURCES: &[&str] = &["rs", "c", "h", "aidl", "toml", "sh", "bp", "te", "rc"];
+const SOURCES: &[&str] = &["rs", "c", "h", "aidl", "toml", "sh", "bp", "te", "rc", "mk"];
 /// The kinds of file that are code, which is read as a whole and so must stay short.
 const CODE: &[&str] = &["rs", "c", "h", "aidl", "sh"];
 const MAX_LINES: usize = 500;
@@ -59,7 +59,8 @@ pub(crate) fn files(workspace: &Workspace, extensions: &[&str]) -> Result<Vec<Pa
     Ok(walk(workspace)?.into_iter().filter(|path| has_extension(path, extensions)).collect())
 }
 
-fn walk(workspace: &Workspace) -> Result<Vec<PathBuf>> {
+/// Every file that is not ignored by git, relative to the root.
+pub(crate) fn walk(workspace: &Workspace) -> Result<Vec<PathBuf>> {
     let root = workspace.root();
     let mut files = Vec::new();
     let walk = WalkBuilder::new(root)

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{Context as _, Result};
-use cargo_metadata::{Metadata, MetadataCommand, PackageId, TargetKind};
+use cargo_metadata::{Metadata, MetadataCommand, Package, PackageId, TargetKind};
 
 /// Moves what is downloaded out of the target directory, so that CI can keep it between runs.
 const CACHE_VARIABLE: &str = "WAKEUPSTATS_CACHE";
@@ -64,6 +64,12 @@ impl Workspace {
         self.metadata.target_directory.join("android").into_std_path_buf()
     }
 
+    /// A package of the dependency graph, by its name.
+    pub(crate) fn package(&self, name: &str) -> Result<&Package> {
+        let package = self.metadata.packages.iter().find(|package| package.name == name);
+        package.with_context(|| format!("{name} is not among the dependencies"))
+    }
+
     /// The name of a package of the dependency graph.
     pub(crate) fn package_name(&self, id: &PackageId) -> Option<&str> {
         self.metadata.packages.iter().find(|package| package.id == *id).map(|p| p.name.as_str())
@@ -79,8 +85,7 @@ impl Workspace {
     /// The version of rsbinder that the project is built with: its tools are taken from the same
     /// release, for before 1.0 neither promises to understand another.
     pub(crate) fn rsbinder_version(&self) -> Result<String> {
-        let package = self.metadata.packages.iter().find(|package| package.name == "rsbinder");
-        Ok(package.context("rsbinder is not among the dependencies")?.version.to_string())
+        Ok(self.package("rsbinder")?.version.to_string())
     }
 
     /// Cargo, run in this checkout; the cargo that runs this program where there is one.
