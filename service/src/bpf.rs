@@ -57,8 +57,8 @@ fn why_not(error: &io::Error) -> &'static str {
     match error.kind() {
         io::ErrorKind::NotFound => "nothing is pinned there",
         io::ErrorKind::PermissionDenied => {
-            "this process may not read it (it should belong to this uid, with mode 0440, and policy \
-             allow it), or it is no BPF object"
+            "this process may not read it (it should belong to this uid or gid, with mode 0440, and \
+             policy allow it), or it is no BPF object"
         }
         _ => "the kernel refuses",
     }

@@ -6,7 +6,7 @@
 //! Where the kernel has no kfuncs nothing can be pinned: each test shows that, and why.
 
 use std::collections::BTreeSet;
-use std::fs;
+use std::fs::{self, Permissions};
 use std::ops::RangeInclusive;
 use std::os::unix::fs::{MetadataExt, PermissionsExt, chown};
 use std::path::Path;
@@ -66,6 +66,19 @@ fn load_pins_as_bpfloader_does_as_often_as_it_is_run() {
     }
     assert!(pin::unload(&pins).unwrap());
     assert!(!pin::unload(&pins).unwrap(), "nothing is left to remove");
+}
+
+#[test]
+fn service_runs_what_root_owns_and_group_system_reads_as_bpfloader_has_it() {
+    let Some(_unload) = pinned() else { return };
+    pin::load(&Pins::new(DEFAULT_DIR), Owner { uid: 0, gid: SYSTEM }).unwrap();
+    fs::set_permissions(DEFAULT_DIR, Permissions::from_mode(0o1777)).unwrap();
+
+    let _daemon = Daemon::start_without_privilege(&[]).unwrap();
+
+    let snapshot = daemon::service().unwrap().getSnapshot(&SnapshotQuery::default()).unwrap();
+    assert_eq!(snapshot.backend, SnapshotBackend::PINNED, "{:?}", status());
+    assert!(snapshot.complete);
 }
 
 #[test]

@@ -13,11 +13,14 @@ use crate::{bp_cargo, bp_device, bp_format, bp_names, bp_rules};
 
 /// Names what does not fit.
 pub(crate) fn check(workspace: &Workspace) -> Result<bool> {
-    // What is not formatted may still be read; what can't be read has nothing more to say.
+    // What is not formatted may still be read. Where a file can't be read, or names what is not there,
+    // there is nothing more to say.
     let formatted = bp_format::check(workspace)?;
     let (tree, mut problems) = Tree::load(workspace)?;
     if problems.is_empty() {
         problems.extend(bp_names::problems(workspace, &tree)?);
+    }
+    if problems.is_empty() {
         problems.extend(bp_cargo::problems(workspace, &tree)?);
         problems.extend(bp_device::problems(workspace, &tree)?);
         problems.extend(bp_rules::problems(workspace, &tree)?);
