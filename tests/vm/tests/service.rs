@@ -11,7 +11,6 @@ use wakeupstats::model;
 use wakeupstats_aidl::{Cache, SnapshotOrder, SnapshotQuery, Source, WakeupSnapshot, rows};
 use wakeupstats_vm::backend;
 use wakeupstats_vm::daemon::{self, Daemon};
-use wakeupstats_vm::meanwhile::meanwhile;
 use wakeupstats_vm::sources::{self, Sources, file_name};
 
 /// The two clocks are read one after the other, which takes less than this. Nanoseconds.
@@ -319,54 +318,6 @@ fn sequences_of_another_life_or_the_future_get_a_full_snapshot() {
         assert_eq!(rows(&reply).unwrap().len(), reply.totalSources as usize);
     }
     assert!(rows(&since(first.instance, 1)).unwrap().iter().all(|row| row.name.is_some()));
-}
-
-#[test]
-fn caches_stay_true_while_sources_come_and_go() {
-    let _daemon = Daemon::start().unwrap();
-    let living = sources::mixed(30).unwrap();
-    let come_and_go = || {
-        let passing = sources::mixed(3).unwrap();
-        for index in 0..30 {
-            living.activate(index).unwrap();
-            passing.activate(index % 3).unwrap();
-            living.relax(index).unwrap();
-        }
-    };
-    let client = || {
-        let service = daemon::service().unwrap();
-        let mut cache = Cache::default();
-        let mut former: BTreeMap<i64, Source> = BTreeMap::new();
-        for _ in 0..200 {
-            cache.apply(&service.getSnapshot(&cache.query()).unwrap()).unwrap();
-            let rows: BTreeMap<i64, Source> =
-                cache.sources().map(|row| (row.handle, row.clone())).collect();
-            let ids: BTreeMap<i32, i64> = rows.values().map(|row| (row.id, row.handle)).collect();
-            assert_eq!(ids.len(), rows.len(), "an id came twice");
-            for (handle, row) in &rows {
-                let Some(former) = former.get(handle) else { continue };
-                assert!(row.total_time_ns >= former.total_time_ns, "{former:?} {row:?}");
-                assert!(row.max_time_ns >= former.max_time_ns, "{former:?} {row:?}");
-                assert!(row.event_count >= former.event_count, "{former:?} {row:?}");
-                assert!(row.relax_count >= former.relax_count, "{former:?} {row:?}");
-            }
-            former = rows;
-        }
-        assert!(former.len() >= 30);
-        cache
-    };
-
-    let mut caches = meanwhile(come_and_go, || {
-        thread::scope(|scope| {
-            [scope.spawn(client), scope.spawn(client)].map(|client| client.join().unwrap())
-        })
-    });
-
-    for cache in &mut caches {
-        cache.apply(&ask(&cache.query())).unwrap();
-        let full = rows(&ask(&SnapshotQuery { maxAgeMs: 60_000, ..everything() })).unwrap();
-        assert_eq!(cache.sources().cloned().collect::<Vec<_>>(), full);
-    }
 }
 
 #[test]

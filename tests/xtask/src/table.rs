@@ -210,8 +210,8 @@ mod unit_tests {
     use super::*;
 
     const SUITES: &[&str] = &[
-        "access", "device", "dump", "idle", "names", "parity", "sepolicy", "service", "size",
-        "startup", "suspend",
+        "access", "caches", "device", "dump", "idle", "names", "parity", "sepolicy", "service",
+        "size", "startup", "suspend",
     ];
 
     fn table() -> Table {
@@ -234,12 +234,12 @@ mod unit_tests {
         let choice = Choice::default();
         let native = runs("native", choice);
         assert!(
-            native.starts_with("access/load access/pinned access/sysfs device/load"),
+            native.starts_with("access/load access/pinned access/sysfs caches/load"),
             "{native}"
         );
         assert!(native.ends_with("size/sysfs startup suspend"), "{native}");
-        assert!(runs("module", choice).starts_with("access/load access/pinned device/load"));
-        assert!(runs("fallback", choice).starts_with("access/sysfs device/sysfs"));
+        assert!(runs("module", choice).starts_with("access/load access/pinned caches/load"));
+        assert!(runs("fallback", choice).starts_with("access/sysfs caches/sysfs"));
     }
 
     #[test]
@@ -254,8 +254,8 @@ mod unit_tests {
         let pinned = Choice { backend: Some(Backend::Pinned), ..Choice::default() };
         assert_eq!(
             runs("module", pinned),
-            "access/pinned device/pinned dump/pinned idle/pinned names/pinned parity/pinned \
-             service/pinned size/pinned"
+            "access/pinned caches/pinned device/pinned dump/pinned idle/pinned names/pinned \
+             parity/pinned service/pinned size/pinned"
         );
         assert_eq!(runs("fallback", pinned), "");
         assert_eq!(runs("module", Choice { suite: Some("startup"), ..pinned }), "startup");
