@@ -38,6 +38,10 @@ pub const RC_FILES: &str = "/system/etc/init";
 /// The file with what PID 1 runs, one [`Run`] per line.
 pub const RUNS: &str = "/etc/wakeupstats/runs";
 
+/// The variable, set on the kernel's command line, with the name of the serial port in `/dev` that
+/// PID 1 is to use.
+pub const PORT: &str = "WAKEUPSTATS_PORT";
+
 /// One run of a suite. As text it is `SUITE` or `SUITE/BACKEND`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Run {

@@ -6,6 +6,8 @@ use std::fmt;
 use std::fs::{self, OpenOptions};
 use std::path::Path;
 
+use crate::arch::Arch;
+
 /// A way to run the guest's processor.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Accel {
@@ -33,8 +35,9 @@ const FILE: &str = "accel";
 const BOOT_ID: &str = "/proc/sys/kernel/random/boot_id";
 
 /// The accelerators to try, in this order. One alone is known to work, or the only one there is.
-pub(crate) fn candidates(cache: &Path) -> Vec<Accel> {
-    if OpenOptions::new().read(true).write(true).open("/dev/kvm").is_err() {
+pub(crate) fn candidates(cache: &Path, arch: Arch) -> Vec<Accel> {
+    // Hardware runs no other architecture than its own.
+    if arch.is_foreign() || OpenOptions::new().read(true).write(true).open("/dev/kvm").is_err() {
         return vec![Accel::Tcg];
     }
     let known = fs::read_to_string(cache.join(FILE)).unwrap_or_default();
@@ -61,6 +64,13 @@ fn boot_id() -> String {
 #[cfg(test)]
 mod unit_tests {
     use super::*;
+
+    #[test]
+    fn another_architecture_is_emulated_and_nothing_is_tried() {
+        let cache = tempfile::tempdir().unwrap();
+        remember(cache.path(), Accel::Kvm);
+        assert_eq!(candidates(cache.path(), Arch::Aarch64), [Accel::Tcg]);
+    }
 
     #[test]
     fn what_worked_counts_until_the_next_boot() {

@@ -9,6 +9,7 @@ use std::time::{Duration, SystemTime};
 
 use anyhow::{Context as _, Result, bail};
 
+use crate::arch::Arch;
 use crate::progress::{Step, say};
 
 const KEYRING: &str = "/usr/share/keyrings/debian-archive-keyring.gpg";
@@ -24,9 +25,10 @@ pub(crate) struct Available {
     size: u64,
 }
 
-/// apt's state for one suite.
+/// apt's state for one suite, for packages of one architecture.
 pub(crate) struct Suite {
     name: String,
+    arch: Arch,
     directory: PathBuf,
 }
 
@@ -35,7 +37,13 @@ impl Suite {
     ///
     /// Without a network an older index serves; without any, this fails.
     pub(crate) fn open(cache: &Path, name: &str) -> Result<Self> {
-        let suite = Self { name: name.to_owned(), directory: cache.join("apt").join(name) };
+        Self::open_for(cache, name, Arch::default())
+    }
+
+    /// The same, for packages of another architecture than this machine's.
+    pub(crate) fn open_for(cache: &Path, name: &str, arch: Arch) -> Result<Self> {
+        let directory = cache.join("apt").join(arch.cache_name(name));
+        let suite = Self { name: name.to_owned(), arch, directory };
         let stamp = suite.directory.join("updated");
         if age(&stamp).is_some_and(|age| age < INDEX_AGE) {
             return Ok(suite);
@@ -126,7 +134,8 @@ impl Suite {
             .arg(format!("-oDir::Cache={}", path("")))
             // apt's own unprivileged user can't write below a home directory.
             .arg("-oAPT::Sandbox::User=root")
-            .arg("-oAPT::Architecture=amd64")
+            .arg(format!("-oAPT::Architecture={}", self.arch.debian()))
+            .arg(format!("-oAPT::Architectures={}", self.arch.debian()))
             .arg("-oAcquire::Languages=none")
             .arg("-qq")
             .env("LC_ALL", "C")
@@ -229,6 +238,20 @@ mod unit_tests {
     #[test]
     fn nothing_is_newest_among_nothing() {
         assert_eq!(newest(Vec::new()).unwrap(), None);
+    }
+
+    #[test]
+    fn apt_is_asked_for_packages_of_the_suites_architecture() {
+        let suite = Suite {
+            name: "trixie".to_owned(),
+            arch: Arch::Aarch64,
+            directory: PathBuf::from("/cache/apt/trixie-arm64"),
+        };
+        let command = suite.apt("apt-get");
+        let arguments: Vec<_> = command.get_args().filter_map(|word| word.to_str()).collect();
+        for expected in ["-oAPT::Architecture=arm64", "-oAPT::Architectures=arm64"] {
+            assert!(arguments.contains(&expected), "{arguments:?}");
+        }
     }
 
     #[test]

@@ -10,6 +10,7 @@ use clap::Args;
 use init::Verdict;
 
 use crate::accel::Accel;
+use crate::arch::Arch;
 use crate::bench_report::{Counts, Report};
 use crate::cli::VmOptions;
 use crate::guest;
@@ -96,16 +97,17 @@ impl Options {
 /// Runs it. False if a contender failed; how fast each is decides nothing.
 pub(crate) fn run(options: &Options) -> Result<bool> {
     let workspace = Workspace::load()?;
-    packages::ensure(&[packages::BUILD, packages::VM, packages::MODULE])?;
     let table = Table::load(&workspace)?;
-    let kernel = table.fetch(&workspace, table.kernel(&options.kernel)?)?;
+    let source = table.kernel(&options.kernel)?;
+    packages::ensure(&packages::for_tests(source.arch))?;
+    let kernel = table.fetch(&workspace, source)?;
     if kernel.kfuncs == Kfuncs::None {
         bail!("kernel {} has no kfuncs: most contenders can't run there", kernel.name);
     }
-    let programs = guest::build(&workspace)?;
+    let programs = guest::build(&workspace, kernel.arch)?;
     let mut initramfs = Initramfs::new(&workspace, &programs, &kernel)?;
     initramfs.add_policy("bench", &workspace.tests_file("vm/src/bench/hub.toml"))?;
-    let binary_bytes = stripped_size(programs.binaries.get(guest::ON_DEVICE))?;
+    let binary_bytes = stripped_size(kernel.arch, programs.binaries.get(guest::ON_DEVICE))?;
     let boot = |log: &str, arguments: [&str; 2]| {
         let job = ["bench"].into_iter().chain(arguments).map(str::to_owned).collect();
         let mut vm = Vm::prepare(&workspace, &kernel, &initramfs, job, options.vm.verbose)?;
@@ -160,12 +162,13 @@ pub(crate) fn run(options: &Options) -> Result<bool> {
 }
 
 /// The size of a program without its symbols, as a device would have it.
-fn stripped_size(program: Option<&PathBuf>) -> Result<u64> {
+fn stripped_size(arch: Arch, program: Option<&PathBuf>) -> Result<u64> {
     let program = program.context("the daemon was not built")?;
     let directory = tempfile::tempdir().context("make a temporary directory")?;
     let stripped = directory.path().join("stripped");
-    let status = Command::new("strip").arg("-o").arg(&stripped).arg(program).status();
-    if !status.context("run strip (package binutils)")?.success() {
+    let strip = arch.tool("strip");
+    let status = Command::new(&strip).arg("-o").arg(&stripped).arg(program).status();
+    if !status.with_context(|| format!("run {strip} (package binutils)"))?.success() {
         bail!("strip failed; its errors are above");
     }
     let metadata = fs::metadata(&stripped).context("look at the stripped daemon")?;

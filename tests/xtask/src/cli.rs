@@ -6,6 +6,7 @@ use std::time::Duration;
 use anyhow::Result;
 use clap::{Args, Parser, Subcommand};
 
+use crate::arch::Arch;
 use crate::table::Backend;
 use crate::{api, bench, check, jobs, tests};
 
@@ -29,6 +30,10 @@ pub(crate) struct Arguments {
 #[derive(Subcommand)]
 enum Command {
     /// Runs the tests: on this machine, then in a VM on each kernel of tests/kernels.toml.
+    ///
+    /// On kernels of another architecture than this machine's they are cross-built and emulated, so
+    /// only a few run there unless --arch or --kernel asks for them, and none with --suite or
+    /// --backend alone.
     Test(TestOptions),
     /// Boots a kernel with the kfuncs and shows the service at work.
     Demo(VmOptions),
@@ -88,6 +93,9 @@ impl VmOptions {
 
 #[derive(Args)]
 pub(crate) struct TestOptions {
+    /// Only on kernels of this architecture, all suites; leaves out the tests on this machine.
+    #[arg(long, value_name = "NAME", conflicts_with = "host_only")]
+    pub(crate) arch: Option<Arch>,
     /// Only on this kernel of tests/kernels.toml; leaves out the tests on this machine.
     #[arg(long, value_name = "NAME", conflicts_with = "host_only")]
     pub(crate) kernel: Option<String>,

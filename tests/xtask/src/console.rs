@@ -21,7 +21,8 @@ const MARKERS: &[(&str, &str)] = &[
     ("hard lockup", r"[Hh]ard LOCKUP"),
     ("hung task", r"INFO: task .* blocked for more than \d+ seconds"),
     ("kernel bug", r"\bBUG: |kernel BUG at "),
-    ("kernel oops", r"\bOops: "),
+    // The first is any architecture's, the second arm64's.
+    ("kernel oops", r"\bOops: |\bInternal error: "),
     // With the comma it is the kernel's own; a program's has `ip:` after it, and is a test's failure.
     ("general protection fault", r"general protection fault, "),
     // A memory cgroup's is lower-case, and may be what a test is about.
@@ -116,6 +117,11 @@ mod unit_tests {
             ("BUG: kernel NULL pointer dereference, address: 0000000000000000", "kernel bug"),
             ("kernel BUG at mm/slub.c:563!", "kernel bug"),
             ("Oops: 0002 [#1] PREEMPT SMP PTI", "kernel oops"),
+            (
+                "Internal error: Oops - Undefined instruction: 0000000002000000 [#1]  SMP",
+                "kernel oops",
+            ),
+            ("Internal error: synchronous external abort: 0000000096000010 [#1]", "kernel oops"),
             (
                 "general protection fault, probably for non-canonical address",
                 "general protection fault",

@@ -24,10 +24,11 @@ const DEMO_LIMIT: u64 = 300;
 /// Boots and runs the demonstration.
 pub(crate) fn demo(options: &VmOptions) -> Result<bool> {
     let workspace = Workspace::load()?;
-    packages::ensure(&[packages::BUILD, packages::VM])?;
     let table = Table::load(&workspace)?;
-    let kernel = table.fetch(&workspace, table.kernel(DEFAULT_KERNEL)?)?;
-    let programs = guest::build(&workspace)?;
+    let source = table.kernel(DEFAULT_KERNEL)?;
+    packages::ensure(&[packages::BUILD, packages::VM, packages::of(source.arch)])?;
+    let kernel = table.fetch(&workspace, source)?;
+    let programs = guest::build(&workspace, source.arch)?;
     let initramfs = Initramfs::new(&workspace, &programs, &kernel)?;
     let mut vm = vm(&workspace, &kernel, initramfs, "demo", options)?;
     vm.time_limit = Some(options.time_limit_or(DEMO_LIMIT));
@@ -41,11 +42,12 @@ pub(crate) fn demo(options: &VmOptions) -> Result<bool> {
 /// Boots into a shell.
 pub(crate) fn shell(options: &ShellOptions) -> Result<bool> {
     let workspace = Workspace::load()?;
-    packages::ensure(&[packages::BUILD, packages::VM, packages::MODULE])?;
     let table = Table::load(&workspace)?;
-    let kernel = table.fetch_for_tests(&workspace, table.kernel(&options.kernel)?)?;
-    let busybox = table.busybox(&workspace)?;
-    let programs = guest::build(&workspace)?;
+    let source = table.kernel(&options.kernel)?;
+    packages::ensure(&packages::for_tests(source.arch))?;
+    let kernel = table.fetch_for_tests(&workspace, source)?;
+    let busybox = table.busybox(&workspace, source.arch)?;
+    let programs = guest::build(&workspace, source.arch)?;
     let mut initramfs = Initramfs::new(&workspace, &programs, &kernel)?;
     initramfs.add_program("bin/busybox", &busybox)?;
     for (name, path) in &programs.suites {

@@ -8,8 +8,9 @@ use regex::Regex;
 use serde::Deserialize;
 
 use crate::apt::{self, Available, Suite};
+use crate::arch::Arch;
 use crate::headers::Headers;
-use crate::table::Kfuncs;
+use crate::table::{Kfuncs, Source};
 use crate::workspace::Workspace;
 use crate::{cache, deb};
 
@@ -25,12 +26,14 @@ pub(crate) struct Image {
     vmlinuz: String,
     modules_package: String,
     modules: Vec<String>,
-    pub(crate) headers: Headers,
+    /// Without them no module can be built for it.
+    pub(crate) headers: Option<Headers>,
 }
 
 /// A kernel that is there to be booted.
 pub(crate) struct Kernel {
     pub(crate) name: String,
+    pub(crate) arch: Arch,
     /// As `uname -r` prints it.
     pub(crate) release: String,
     /// Of its package.
@@ -48,17 +51,17 @@ pub(crate) struct Kernel {
 
 impl Image {
     /// Makes the newest one that the suite has available, or without a network the newest that is
-    /// cached. Images are cached under `cached_as`, kernels are reported as `name`.
+    /// cached. Images are cached under `cached_as`, kernels are reported as `source` has it.
     pub(crate) fn fetch(
         &self,
         workspace: &Workspace,
         cached_as: &str,
-        name: &str,
-        kfuncs: Kfuncs,
+        source: &Source,
     ) -> Result<Kernel> {
         let package = self.pattern().with_context(|| format!("the package of {cached_as}"))?;
         let parent = workspace.cache().join("kernels").join(cached_as);
-        let entry = match find(workspace, &self.suite, |name| package.is_match(name)) {
+        let found = find_for(workspace, source.arch, &self.suite, |name| package.is_match(name));
+        let entry = match found {
             Ok((suite, image)) => {
                 let release = release_of(&package, &image.name)?;
                 let name = cache::entry_name(&release, &image.version);
@@ -71,13 +74,14 @@ impl Image {
         let (release, version) =
             cache::what_and_version(&entry).context("a cached kernel has an odd name")?;
         Ok(Kernel {
-            name: name.to_owned(),
+            name: source.name.clone(),
+            arch: source.arch,
             release,
             version,
             vmlinuz: entry.join("vmlinuz"),
             modules: self.modules.iter().map(|path| entry.join(file_name(path))).collect(),
             test_modules: Vec::new(),
-            kfuncs,
+            kfuncs: source.kfuncs,
             selinux: false,
         })
     }
@@ -129,7 +133,17 @@ pub(crate) fn find(
     suite: &str,
     is_wanted: impl Fn(&str) -> bool,
 ) -> Result<(Suite, Available)> {
-    let opened = Suite::open(workspace.cache(), suite)?;
+    find_for(workspace, Arch::default(), suite, is_wanted)
+}
+
+/// The same, of another architecture than this machine's.
+pub(crate) fn find_for(
+    workspace: &Workspace,
+    arch: Arch,
+    suite: &str,
+    is_wanted: impl Fn(&str) -> bool,
+) -> Result<(Suite, Available)> {
+    let opened = Suite::open_for(workspace.cache(), suite, arch)?;
     let packages = opened.available()?.into_iter().filter(|package| is_wanted(&package.name));
     let newest = apt::newest(packages.collect())?
         .with_context(|| format!("Debian {suite} has no package as tests/kernels.toml wants"))?;

@@ -26,7 +26,10 @@ pub(crate) fn build(
     image: &Image,
     kernel: &Kernel,
 ) -> Result<PathBuf> {
-    let headers = image.headers.fetch(workspace, cached_as, &image.suite, kernel)?;
+    let options = image.headers.as_ref().with_context(|| {
+        format!("tests/kernels.toml has no headers of image {cached_as}, which {MODULE} needs")
+    })?;
+    let headers = options.fetch(workspace, cached_as, &image.suite, kernel)?;
     // One for each version of the headers: Kbuild itself sees what changes under it, but not that
     // all of it was replaced.
     let name = cache::entry_name(&kernel.release, &kernel.version);
@@ -39,7 +42,7 @@ pub(crate) fn build(
         .arg("-C")
         .arg(&headers)
         .arg(out_of_tree)
-        .args(&image.headers.make)
+        .args(&options.make)
         .args(["--silent", "modules"])
         // The caller's make, if there is one, has other plans.
         .env_remove("MAKEFLAGS")
@@ -52,7 +55,7 @@ pub(crate) fn build(
         bail!("{MODULE} does not build for {}:\n{}", kernel.release, said.trim());
     }
     let module = directory.join(MODULE);
-    if image.headers.btf {
+    if options.btf {
         let bytes = fs::read(&module).with_context(|| format!("read {}", module.display()))?;
         check_btf(&bytes).with_context(|| {
             format!("{MODULE} for {} is of no use; make said: {said}", kernel.release)

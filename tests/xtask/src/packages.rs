@@ -5,6 +5,7 @@ use std::process::{Command, Stdio};
 
 use anyhow::{Context as _, Result, bail};
 
+use crate::arch::Arch;
 use crate::progress::say;
 
 /// A package and what it is for.
@@ -27,11 +28,26 @@ pub(crate) const BUILD: &[Package] = &[
     Package { name: "zlib1g-dev", reason: "libelf links zlib statically" },
 ];
 
-/// To boot a VM.
-pub(crate) const VM: &[Package] = &[
-    Package { name: "debian-archive-keyring", reason: "verifies the kernels that are downloaded" },
-    Package { name: "qemu-system-x86", reason: "runs the VM" },
-];
+/// To boot a VM of any architecture.
+pub(crate) const VM: &[Package] = &[Package {
+    name: "debian-archive-keyring",
+    reason: "verifies the kernels that are downloaded",
+}];
+
+/// To boot a VM of an architecture, and to build for it.
+pub(crate) fn of(arch: Arch) -> &'static [Package] {
+    match arch {
+        Arch::X86_64 => &[Package { name: "qemu-system-x86", reason: "runs the VM" }],
+        Arch::Aarch64 => &[
+            Package {
+                name: "gcc-aarch64-linux-gnu",
+                reason: "compiles libbpf for arm64, links every program",
+            },
+            Package { name: "libc6-dev-arm64-cross", reason: "arm64's libc to link against" },
+            Package { name: "qemu-system-arm", reason: "runs the VM" },
+        ],
+    }
+}
 
 /// To build the kernel module, with the headers of Debian's kernels.
 pub(crate) const MODULE: &[Package] = &[
@@ -49,6 +65,12 @@ pub(crate) const SELINUX: &[Package] = &[
     Package { name: "sepol-utils", reason: "says whether a context is valid" },
     Package { name: "setools", reason: "says what the policy allows" },
 ];
+
+/// To run the tests on kernels of an architecture: only for this machine's a module is built.
+pub(crate) fn for_tests(arch: Arch) -> Vec<&'static [Package]> {
+    let module: &[Package] = if arch.is_foreign() { &[] } else { MODULE };
+    vec![BUILD, VM, of(arch), module, SELINUX]
+}
 
 /// To check the format of C.
 pub(crate) const FORMAT: &[Package] = &[Package {

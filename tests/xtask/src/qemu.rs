@@ -7,16 +7,61 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail};
+use init::PORT;
 use rustix::process::{Pid, Signal, kill_process};
 
 use crate::accel::Accel;
+use crate::arch::Arch;
 use crate::kernel::Kernel;
 
-const PROGRAM: &str = "qemu-system-x86_64";
-/// What x86 kernels keep of their command line, in bytes, the final NUL included.
+/// What kernels of either architecture keep of their command line, in bytes, the final NUL included.
 const COMMAND_LINE_SIZE: usize = 2048;
 /// Time to put the terminal back before it is killed for good.
 const STOP_GRACE: Duration = Duration::from_secs(2);
+
+/// What differs between architectures.
+struct Machine {
+    program: &'static str,
+    /// More options: of what QEMU has, the machine that is emulated.
+    options: &'static [&'static str],
+    /// The processor that is emulated.
+    processor: &'static str,
+    /// The first serial port, and the second, in the guest.
+    console: &'static str,
+    port: &'static str,
+    /// What the second serial port is.
+    serial: [&'static str; 2],
+}
+
+impl Machine {
+    const X86_64: Self = Self {
+        program: "qemu-system-x86_64",
+        options: &[],
+        // Emulated, `rep movsb` moves a byte at a time, however fast these two features call it.
+        processor: "max,-erms,-fsrm",
+        console: "ttyS0",
+        port: "ttyS1",
+        serial: ["-serial", "chardev:programs"],
+    };
+
+    const AARCH64: Self = Self {
+        program: "qemu-system-aarch64",
+        options: &["-machine", "virt"],
+        // Emulated, to sign pointers in the way that the architecture proposes takes long.
+        processor: "max,pauth-impdef=on",
+        console: "ttyAMA0",
+        // The machine has one port. Debian's kernel has the driver of this one built in.
+        port: "ttyS0",
+        serial: ["-device", "pci-serial,chardev=programs"],
+    };
+
+    fn of(arch: Arch) -> &'static Self {
+        match arch {
+            Arch::X86_64 => &Self::X86_64,
+            Arch::Aarch64 => &Self::AARCH64,
+        }
+    }
+}
 
 /// A QEMU that runs; it does not outlive this value, nor this process.
 pub(crate) struct Qemu(Child);
@@ -26,14 +71,14 @@ impl Qemu {
     /// and, should there be any, QEMU's own words.
     pub(crate) fn start(
         accel: Accel,
-        kernel: &Path,
+        kernel: &Kernel,
         initramfs: &Path,
         append: &str,
         stdin: Stdio,
     ) -> Result<Self> {
         // If xtask dies, by Ctrl-C or otherwise, the kernel ends QEMU.
         let child = Command::new("setpriv")
-            .args(["--pdeathsig", "TERM", "--", PROGRAM])
+            .args(["--pdeathsig", "TERM", "--", Machine::of(kernel.arch).program])
             .args(arguments(accel, kernel, initramfs, append))
             .stdin(stdin)
             .stdout(Stdio::piped())
@@ -67,16 +112,15 @@ impl Drop for Qemu {
     }
 }
 
-fn arguments(accel: Accel, kernel: &Path, initramfs: &Path, append: &str) -> Vec<OsString> {
-    // Emulated, `rep movsb` moves a byte at a time, however fast these two features call it.
-    const EMULATED: &str = "max,-erms,-fsrm";
-    let (machine, processor, processors) = match accel {
+fn arguments(accel: Accel, kernel: &Kernel, initramfs: &Path, append: &str) -> Vec<OsString> {
+    let machine = Machine::of(kernel.arch);
+    let (accelerator, processor, processors) = match accel {
         Accel::Kvm => ("kvm", "host", "2"),
-        Accel::Tcg => ("tcg,thread=multi", EMULATED, "2"),
-        Accel::Icount => ("tcg,thread=single", EMULATED, "1"),
+        Accel::Tcg => ("tcg,thread=multi", machine.processor, "2"),
+        Accel::Icount => ("tcg,thread=single", machine.processor, "1"),
     };
     let mut arguments: Vec<OsString> = [
-        ["-accel", machine],
+        ["-accel", accelerator],
         ["-cpu", processor],
         ["-smp", processors],
         ["-m", "1G"],
@@ -85,17 +129,23 @@ fn arguments(accel: Accel, kernel: &Path, initramfs: &Path, append: &str) -> Vec
         ["-serial", "chardev:console"],
         // Ctrl-C is the guest's in the shell; elsewhere xtask dies of it, and QEMU with it.
         ["-chardev", "stdio,id=programs,signal=off"],
-        ["-serial", "chardev:programs"],
+        machine.serial,
         ["-append", append],
     ]
     .concat()
     .into_iter()
     .map(OsString::from)
     .collect();
+    arguments.extend(machine.options.iter().map(OsString::from));
     // No network, disk or display: nothing that the host could reach or that costs start-up time.
     // A panic ends the run instead of booting again.
     arguments.extend(["-nodefaults", "-no-user-config", "-no-reboot"].map(OsString::from));
-    arguments.extend(["-kernel".into(), kernel.into(), "-initrd".into(), initramfs.into()]);
+    arguments.extend([
+        "-kernel".into(),
+        kernel.vmlinuz.clone().into(),
+        "-initrd".into(),
+        initramfs.into(),
+    ]);
     if accel == Accel::Icount {
         // An instruction takes 2^0 ns; and while the processor waits, nobody need wait for it.
         arguments.extend(["-icount", "shift=0,sleep=off", "-rtc", "clock=vm"].map(OsString::from));
@@ -113,8 +163,10 @@ pub(crate) fn append(
 ) -> Result<String> {
     let quiet = if verbose { "" } else { "quiet " };
     let space = if options.is_empty() { "" } else { " " };
+    let Machine { console, port, .. } = Machine::of(kernel.arch);
     let mut line = format!(
-        "console=ttyS0 {quiet}panic=-1 {options}{space}WAKEUPSTATS_KERNEL={} WAKEUPSTATS_KFUNCS={} --",
+        "console={console} {quiet}panic=-1 {options}{space}WAKEUPSTATS_KERNEL={} \
+         WAKEUPSTATS_KFUNCS={} {PORT}={port} --",
         kernel.name, kernel.kfuncs,
     );
     for argument in job {
@@ -135,9 +187,10 @@ mod unit_tests {
     use super::*;
     use crate::table::Kfuncs;
 
-    fn plan(job: &[&str]) -> Result<String> {
-        let kernel = Kernel {
+    fn kernel(arch: Arch) -> Kernel {
+        Kernel {
             name: "native".to_owned(),
+            arch,
             release: "7.3.4+deb13-amd64".to_owned(),
             version: "7.3.4-1~bpo13+1".to_owned(),
             vmlinuz: "vmlinuz".into(),
@@ -145,32 +198,52 @@ mod unit_tests {
             test_modules: Vec::new(),
             kfuncs: Kfuncs::Builtin,
             selinux: false,
-        };
+        }
+    }
+
+    fn plan(arch: Arch, job: &[&str]) -> Result<String> {
+        let kernel = kernel(arch);
         append(&kernel, &job.iter().map(|word| (*word).to_owned()).collect::<Vec<_>>(), false, "")
     }
 
     #[test]
     fn the_job_follows_the_dashes() {
         assert_eq!(
-            plan(&["test", "parity", "two words"]).unwrap(),
-            "console=ttyS0 quiet panic=-1 WAKEUPSTATS_KERNEL=native WAKEUPSTATS_KFUNCS=builtin -- \
-             test parity \"two words\""
+            plan(Arch::X86_64, &["test", "parity", "two words"]).unwrap(),
+            "console=ttyS0 quiet panic=-1 WAKEUPSTATS_KERNEL=native WAKEUPSTATS_KFUNCS=builtin \
+             WAKEUPSTATS_PORT=ttyS1 -- test parity \"two words\""
         );
     }
 
     #[test]
     fn what_the_kernel_would_garble_or_cut_is_refused() {
-        assert!(plan(&["test", "a\"b"]).is_err());
-        assert!(plan(&["test", "a\nb"]).is_err());
-        assert!(plan(&["test", &"x".repeat(COMMAND_LINE_SIZE)]).is_err());
+        let plan = |word: &str| plan(Arch::X86_64, &["test", word]);
+        assert!(plan("a\"b").is_err());
+        assert!(plan("a\nb").is_err());
+        assert!(plan(&"x".repeat(COMMAND_LINE_SIZE)).is_err());
+    }
+
+    fn words(arch: Arch, accel: Accel) -> String {
+        let arguments = arguments(accel, &kernel(arch), Path::new("i"), "a");
+        arguments.iter().map(|a| a.to_string_lossy().into_owned()).collect::<Vec<_>>().join(" ")
+    }
+
+    #[test]
+    fn another_architecture_has_other_ports_and_another_processor() {
+        let line = plan(Arch::Aarch64, &["demo"]).unwrap();
+        assert!(line.starts_with("console=ttyAMA0 "), "{line}");
+        assert!(line.ends_with(" WAKEUPSTATS_PORT=ttyS0 -- demo"), "{line}");
+        let words = words(Arch::Aarch64, Accel::Tcg);
+        assert!(words.starts_with("-accel tcg,thread=multi -cpu max,pauth-impdef=on "), "{words}");
+        assert!(words.contains(" -serial chardev:console -chardev stdio,id=programs"), "{words}");
+        assert!(words.contains(" -device pci-serial,chardev=programs "), "{words}");
+        assert!(words.contains(" -machine virt "), "{words}");
+        assert_eq!(Machine::of(Arch::Aarch64).program, "qemu-system-aarch64");
     }
 
     #[test]
     fn accelerators_get_a_processor_they_know() {
-        let words = |accel| {
-            let arguments = arguments(accel, Path::new("k"), Path::new("i"), "a");
-            arguments.iter().map(|a| a.to_string_lossy().into_owned()).collect::<Vec<_>>().join(" ")
-        };
+        let words = |accel| words(Arch::X86_64, accel);
         assert!(words(Accel::Kvm).starts_with("-accel kvm -cpu host "));
         assert!(words(Accel::Tcg).starts_with("-accel tcg,thread=multi -cpu max,"));
         assert!(

@@ -11,6 +11,7 @@ use clap::ValueEnum;
 use init::Run;
 use serde::Deserialize;
 
+use crate::arch::Arch;
 use crate::kernel::{self, Image, Kernel};
 use crate::workspace::Workspace;
 use crate::{cache, deb, module};
@@ -33,11 +34,17 @@ pub(crate) struct Table {
 #[serde(deny_unknown_fields)]
 pub(crate) struct Source {
     pub(crate) name: String,
+    #[serde(default)]
+    pub(crate) arch: Arch,
     image: String,
-    kfuncs: Kfuncs,
+    pub(crate) kfuncs: Kfuncs,
     backends: Vec<Backend>,
     #[serde(default)]
     selinux: bool,
+    #[serde(default)]
+    except: Vec<String>,
+    #[serde(default)]
+    smoke: Vec<String>,
 }
 
 /// Where the kfuncs that walk the wakeup sources come from.
@@ -95,8 +102,34 @@ struct Busybox {
 /// What the command line leaves of all runs.
 #[derive(Clone, Copy, Default)]
 pub(crate) struct Choice<'a> {
+    pub(crate) arch: Option<Arch>,
+    pub(crate) kernel: Option<&'a str>,
     pub(crate) suite: Option<&'a str>,
     pub(crate) backend: Option<Backend>,
+}
+
+impl Choice<'_> {
+    /// What is left of all the runs on a kernel.
+    fn of(&self, source: &Source, all: Vec<Run>) -> Vec<Run> {
+        let is_asked_for = self.arch.is_some() || self.kernel.is_some();
+        if source.arch.is_foreign() && !is_asked_for {
+            // Whoever looks at one suite or backend would wait for the cross build longer than for
+            // the rest.
+            let is_whole = self.suite.is_none() && self.backend.is_none();
+            let smoke = source.smoke.iter().filter(|_| is_whole);
+            return smoke.map(|run| Run::from(run.as_str())).collect();
+        }
+        let is_chosen = |run: &Run| {
+            self.suite.is_none_or(|suite| suite == run.suite())
+                && match (self.backend, run.backend()) {
+                    (None, _) => true,
+                    (Some(chosen), Some(backend)) => chosen.to_string() == backend,
+                    // A suite that has no backend is left out, unless it is named.
+                    (Some(_), None) => self.suite.is_some(),
+                }
+        };
+        all.into_iter().filter(is_chosen).collect()
+    }
 }
 
 impl Table {
@@ -131,7 +164,7 @@ impl Table {
     /// Makes a kernel ready to be booted, with the project's module where it needs that.
     pub(crate) fn fetch(&self, workspace: &Workspace, source: &Source) -> Result<Kernel> {
         let (name, image) = self.image(source)?;
-        let mut kernel = image.fetch(workspace, name, &source.name, source.kfuncs)?;
+        let mut kernel = image.fetch(workspace, name, source)?;
         if source.kfuncs == Kfuncs::Module {
             kernel.modules.push(module::build(workspace, name, image, &kernel)?);
         }
@@ -139,57 +172,93 @@ impl Table {
     }
 
     /// Makes a kernel ready for the tests, which want to see the module refused where the kernel
-    /// has the kfuncs itself.
+    /// has the kfuncs itself and the module can be built.
     pub(crate) fn fetch_for_tests(&self, workspace: &Workspace, source: &Source) -> Result<Kernel> {
         let mut kernel = self.fetch(workspace, source)?;
         kernel.selinux = source.selinux;
-        if source.kfuncs == Kfuncs::Builtin {
-            let (name, image) = self.image(source)?;
+        let (name, image) = self.image(source)?;
+        if source.kfuncs == Kfuncs::Builtin && image.headers.is_some() {
             kernel.test_modules.push(module::build(workspace, name, image, &kernel)?);
         }
         Ok(kernel)
     }
 
-    /// What runs on a kernel: of `suites`, which are all there are, those that are chosen, each
-    /// with every backend of the kernel or once.
-    pub(crate) fn runs(
+    /// What runs on which kernel: of `suites`, which are all there are, those that are chosen. Kernels
+    /// on which nothing runs are left out.
+    pub(crate) fn plan(
         &self,
-        source: &Source,
         suites: &[String],
         choice: Choice<'_>,
-    ) -> Result<Vec<Run>> {
-        let mut named = self.each_backend.iter().chain(&self.under_selinux);
-        if let Some(unknown) = named.find(|name| !suites.contains(name)) {
+    ) -> Result<Vec<(&Source, Vec<Run>)>> {
+        let named = choice.kernel.map(|name| self.kernel(name)).transpose()?;
+        let mut plan = Vec::new();
+        for source in &self.kernels {
+            let all = self.runs(source, suites)?;
+            if named.is_none_or(|named| named.name == source.name)
+                && choice.arch.is_none_or(|arch| arch == source.arch)
+            {
+                let runs = choice.of(source, all);
+                plan.extend((!runs.is_empty()).then_some((source, runs)));
+            }
+        }
+        if plan.is_empty() {
             bail!(
-                "tests/kernels.toml names a suite {unknown:?}, but tests/vm has {}",
-                suites.join(", ")
+                "nothing runs on the chosen kernel with the chosen suite and backend; see \
+                 tests/kernels.toml"
             );
+        }
+        Ok(plan)
+    }
+
+    /// All that runs on a kernel: each suite with every backend of the kernel or once, except what
+    /// can't.
+    fn runs(&self, source: &Source, suites: &[String]) -> Result<Vec<Run>> {
+        let named = [("each_backend", &self.each_backend), ("under_selinux", &self.under_selinux)];
+        for (list, named) in named {
+            if let Some(unknown) = named.iter().find(|name| !suites.contains(name)) {
+                bail!(
+                    "tests/kernels.toml has {unknown:?} in {list}, but tests/vm has {}",
+                    suites.join(", ")
+                );
+            }
         }
         let mut runs = Vec::new();
         for suite in suites {
-            let is_named = choice.suite == Some(suite);
-            if choice.suite.is_some() && !is_named {
-                continue;
-            }
             if self.under_selinux.contains(suite) && !source.selinux {
                 continue;
             }
             if self.each_backend.contains(suite) {
                 let backends = source.backends.iter();
-                let backends = backends.filter(|b| choice.backend.is_none_or(|c| c == **b));
                 runs.extend(backends.map(|b| Run::with_backend(suite, &b.to_string())));
-            } else if is_named || choice.backend.is_none() {
+            } else {
                 runs.push(Run::once(suite));
+            }
+        }
+        // What is not there would leave out, or run, less than whoever wrote it believes.
+        let absence = |key: &str, what: &str, runs: &[Run]| {
+            let (kernel, runs) = (&source.name, list(runs));
+            format!("tests/kernels.toml has {what:?} in {key} of {kernel}, which could run {runs}")
+        };
+        for except in &source.except {
+            let is_meant = |run: &Run| run.suite() == except || run.to_string() == *except;
+            if !runs.iter().any(is_meant) {
+                bail!(absence("except", except, &runs));
+            }
+            runs.retain(|run| !is_meant(run));
+        }
+        for smoke in &source.smoke {
+            if !runs.contains(&Run::from(smoke.as_str())) {
+                bail!(absence("smoke", smoke, &runs));
             }
         }
         Ok(runs)
     }
 
     /// The static busybox of the interactive VM.
-    pub(crate) fn busybox(&self, workspace: &Workspace) -> Result<PathBuf> {
+    pub(crate) fn busybox(&self, workspace: &Workspace, arch: Arch) -> Result<PathBuf> {
         let Busybox { suite, package, path } = &self.busybox;
-        let parent = workspace.cache().join("busybox");
-        let entry = match kernel::find(workspace, suite, |name| name == package) {
+        let parent = workspace.cache().join(arch.cache_name("busybox"));
+        let entry = match kernel::find_for(workspace, arch, suite, |name| name == package) {
             Ok((suite, package)) => {
                 let name = cache::entry_name(&package.name, &package.version);
                 cache::entry(&parent, &name, |directory| {
@@ -205,13 +274,18 @@ impl Table {
     }
 }
 
+/// Runs in one line.
+fn list(runs: &[Run]) -> String {
+    runs.iter().map(Run::to_string).collect::<Vec<_>>().join(" ")
+}
+
 #[cfg(test)]
 mod unit_tests {
     use super::*;
 
     const SUITES: &[&str] = &[
-        "access", "caches", "device", "dump", "idle", "names", "parity", "sepolicy", "service",
-        "size", "startup", "suspend",
+        "access", "caches", "device", "dump", "idle", "module", "names", "parity", "sepolicy",
+        "service", "size", "startup", "suspend",
     ];
 
     fn table() -> Table {
@@ -225,8 +299,14 @@ mod unit_tests {
     /// The runs on a kernel in one line.
     fn runs(kernel: &str, choice: Choice<'_>) -> String {
         let table = table();
-        let runs = table.runs(table.kernel(kernel).unwrap(), &suites(), choice).unwrap();
-        runs.iter().map(Run::to_string).collect::<Vec<_>>().join(" ")
+        let source = table.kernel(kernel).unwrap();
+        list(&choice.of(source, table.runs(source, &suites()).unwrap()))
+    }
+
+    /// The kernels on which something runs, and what.
+    fn plan(table: &Table, choice: Choice<'_>) -> Vec<String> {
+        let plan = table.plan(&suites(), choice).unwrap();
+        plan.iter().map(|(source, runs)| format!("{}: {}", source.name, list(runs))).collect()
     }
 
     #[test]
@@ -265,12 +345,81 @@ mod unit_tests {
     }
 
     #[test]
-    fn a_suite_that_is_not_there_is_an_error_that_lists_those_that_are() {
+    fn without_a_choice_a_foreign_kernel_runs_its_smoke_suites_alone() {
         let table = table();
-        let native = table.kernel("native").unwrap();
-        let error = table.runs(native, &["parity".to_owned()], Choice::default()).unwrap_err();
-        let error = error.to_string();
-        assert!(error.contains("\"access\"") && error.contains("tests/vm has parity"), "{error}");
+        let plan = plan(&table, Choice::default());
+        let names: Vec<_> = plan.iter().filter_map(|line| line.split(':').next()).collect();
+        assert_eq!(names, ["native", "module", "fallback", "arm64"]);
+        assert_eq!(plan[3], "arm64: parity/load startup");
+        for source in table.kernels.iter().filter(|source| source.arch.is_foreign()) {
+            assert!(!source.smoke.is_empty(), "{} never runs in CI", source.name);
+        }
+    }
+
+    #[test]
+    fn a_chosen_architecture_or_kernel_runs_all_that_it_can() {
+        let table = table();
+        let arch = |arch| plan(&table, Choice { arch: Some(arch), ..Choice::default() });
+        let own = arch(Arch::X86_64);
+        assert_eq!(own.len(), 3, "{own:?}");
+        let foreign = arch(Arch::Aarch64);
+        assert_eq!(foreign.len(), 1, "{foreign:?}");
+        let mut all = runs("native", Choice::default());
+        for left_out in [" caches/sysfs", " module", " sepolicy"] {
+            all = all.replace(left_out, "");
+        }
+        assert_eq!(foreign[0], format!("arm64: {all}"));
+        assert_eq!(plan(&table, Choice { kernel: Some("arm64"), ..Choice::default() }), foreign);
+        let both =
+            Choice { kernel: Some("native"), arch: Some(Arch::Aarch64), ..Choice::default() };
+        assert!(table.plan(&suites(), both).is_err());
+    }
+
+    #[test]
+    fn a_chosen_suite_or_backend_stays_with_this_machines_architecture() {
+        let table = table();
+        for choice in [
+            Choice { suite: Some("parity"), ..Choice::default() },
+            Choice { backend: Some(Backend::Load), ..Choice::default() },
+        ] {
+            let plan = plan(&table, choice);
+            assert!(plan.iter().all(|line| !line.starts_with("arm64")), "{plan:?}");
+        }
+        let suite = Choice { suite: Some("module"), ..Choice::default() };
+        let error = table.plan(&suites(), Choice { arch: Some(Arch::Aarch64), ..suite });
+        assert!(error.unwrap_err().to_string().contains("nothing runs"));
+    }
+
+    #[test]
+    fn what_is_left_out_is_left_out_for_a_reason() {
+        let table = table();
+        for source in &table.kernels {
+            let (_, image) = table.image(source).unwrap();
+            let without_module = image.headers.is_none();
+            let excepted = source.except.iter().any(|suite| suite == "module");
+            assert_eq!(without_module, excepted, "{}", source.name);
+        }
+    }
+
+    #[test]
+    fn a_suite_that_is_not_there_is_an_error_that_lists_those_that_are() {
+        let error = |table: &Table, suites: &[String]| {
+            table.plan(suites, Choice::default()).unwrap_err().to_string()
+        };
+        let message = error(&table(), &["parity".to_owned()]);
+        assert!(message.contains("\"access\" in each_backend"), "{message}");
+        assert!(message.contains("tests/vm has parity"), "{message}");
+
+        let mut odd = table();
+        odd.kernels[0].except = vec!["dump/slow".to_owned()];
+        let message = error(&odd, &suites());
+        assert!(message.contains("\"dump/slow\" in except of native"), "{message}");
+
+        let mut odd = table();
+        odd.kernels[3].smoke = vec!["parity".to_owned()];
+        let message = error(&odd, &suites());
+        assert!(message.contains("\"parity\" in smoke of arm64"), "{message}");
+        assert!(message.contains("parity/load"), "{message}");
     }
 
     #[test]
@@ -288,6 +437,6 @@ mod unit_tests {
     #[test]
     fn an_unknown_kernel_is_an_error_that_lists_the_known() {
         let error = table().kernel("nativ").unwrap_err().to_string();
-        assert!(error.contains("native, module, fallback"), "{error}");
+        assert!(error.contains("native, module, fallback, arm64"), "{error}");
     }
 }

@@ -1,9 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 //! `cargo xtask test`: the tests on this machine, then the guest suites on each kernel.
 
+use std::collections::BTreeSet;
+
 use anyhow::{Context as _, Result, bail};
 use init::{Run, Verdict};
 
+use crate::arch::Arch;
 use crate::cli::TestOptions;
 use crate::guest::{self, Programs};
 use crate::host;
@@ -12,7 +15,7 @@ use crate::kernel::Kernel;
 use crate::packages;
 use crate::progress::say_error;
 use crate::sepolicy_less;
-use crate::table::{Choice, Table};
+use crate::table::{Choice, Source, Table};
 use crate::tally::{Count, Tally};
 use crate::vm::{Outcome, Vm, show};
 use crate::workspace::Workspace;
@@ -41,7 +44,7 @@ impl Summary {
     /// line never looks better than the run was.
     fn add_harness_failure(&mut self, place: &str, error: &anyhow::Error) {
         say_error(error);
-        self.lines.push(format!("kernel {place}: the harness failed: {error:#}"));
+        self.lines.push(format!("{place}: the harness failed: {error:#}"));
         self.total.failed += 1;
         self.harness_failed = true;
     }
@@ -51,20 +54,26 @@ impl Summary {
 pub(crate) fn run(options: &TestOptions) -> Result<bool> {
     let workspace = Workspace::load()?;
     let is_vm_only = options.vm_only
+        || options.arch.is_some()
         || options.kernel.is_some()
         || options.suite.is_some()
         || options.backend.is_some();
     let on_host = !is_vm_only;
     let in_vm = !options.host_only;
-    let lists = [packages::BUILD, packages::VM, packages::MODULE, packages::SELINUX];
-    packages::ensure(if in_vm { &lists } else { &lists[..1] })?;
+    let table = Table::load(&workspace)?;
+    let plan = if in_vm { plan(&workspace, &table, options)? } else { Vec::new() };
+    let archs: BTreeSet<Arch> = plan.iter().map(|(source, _)| source.arch).collect();
+    let mut lists = vec![packages::BUILD];
+    lists.extend(archs.iter().flat_map(|arch| packages::for_tests(*arch)));
+    packages::ensure(&lists)?;
 
     let mut summary = Summary::default();
     if on_host {
         summary.add("this machine", host::run(&workspace, &options.filters)?);
     }
-    if in_vm {
-        run_kernels(&workspace, options, &mut summary)?;
+    for arch in archs {
+        let plan = plan.iter().filter(|(source, _)| source.arch == arch);
+        run_kernels(&workspace, &table, options, arch, plan, &mut summary);
     }
     println!("\n{}", summary.lines.join("\n"));
     println!("{}", summary.total);
@@ -77,38 +86,46 @@ pub(crate) fn run(options: &TestOptions) -> Result<bool> {
     Ok(summary.total.failed == 0)
 }
 
-fn run_kernels(workspace: &Workspace, options: &TestOptions, summary: &mut Summary) -> Result<()> {
-    let table = Table::load(workspace)?;
-    let sources = match &options.kernel {
-        Some(name) => vec![table.kernel(name)?],
-        None => table.kernels.iter().collect(),
-    };
-    let programs = guest::build(workspace)?;
-    let all: Vec<String> = programs.suites.keys().cloned().collect();
+/// What the options choose.
+fn plan<'a>(
+    workspace: &Workspace,
+    table: &'a Table,
+    options: &TestOptions,
+) -> Result<Vec<(&'a Source, Vec<Run>)>> {
+    let targets = workspace.test_targets(guest::SUITES_PACKAGE);
+    let all: Vec<String> = targets.map(str::to_owned).collect();
     if let Some(suite) = options.suite.as_ref().filter(|suite| !all.contains(suite)) {
         bail!("no suite is named {suite:?}; tests/vm has {}", all.join(", "));
     }
-    let choice = Choice { suite: options.suite.as_deref(), backend: options.backend };
-    let mut ran = false;
-    for source in sources {
-        let runs = table.runs(source, &all, choice)?;
-        if runs.is_empty() {
-            continue;
-        }
-        ran = true;
+    let choice = Choice {
+        arch: options.arch,
+        kernel: options.kernel.as_deref(),
+        suite: options.suite.as_deref(),
+        backend: options.backend,
+    };
+    table.plan(&all, choice)
+}
+
+/// Runs what there is to run on the kernels of one architecture.
+fn run_kernels<'a>(
+    workspace: &Workspace,
+    table: &Table,
+    options: &TestOptions,
+    arch: Arch,
+    plan: impl Iterator<Item = &'a (&'a Source, Vec<Run>)>,
+    summary: &mut Summary,
+) {
+    let programs = match guest::build(workspace, arch) {
+        Ok(programs) => programs,
+        Err(error) => return summary.add_harness_failure(&format!("kernels of {arch}"), &error),
+    };
+    for (source, runs) in plan {
         let kernel = table.fetch_for_tests(workspace, source);
-        match kernel.and_then(|kernel| run_kernel(workspace, options, &kernel, &programs, &runs)) {
+        match kernel.and_then(|kernel| run_kernel(workspace, options, &kernel, &programs, runs)) {
             Ok((place, count)) => summary.add(&place, count),
-            Err(error) => summary.add_harness_failure(&source.name, &error),
+            Err(error) => summary.add_harness_failure(&format!("kernel {}", source.name), &error),
         }
     }
-    if !ran {
-        bail!(
-            "nothing runs on the chosen kernel with the chosen suite and backend; see \
-             tests/kernels.toml"
-        );
-    }
-    Ok(())
 }
 
 /// Runs what there is to run on one kernel; returns where they ran and how many tests there were.
@@ -157,7 +174,7 @@ mod unit_tests {
     fn a_failure_of_the_harness_shows_in_the_sum() {
         let mut summary = Summary::default();
         summary.add("this machine", Count { passed: 2, failed: 0 });
-        summary.add_harness_failure("native", &anyhow::anyhow!("time limit"));
+        summary.add_harness_failure("kernel native", &anyhow::anyhow!("time limit"));
         assert_eq!(summary.total.to_string(), "2 passed, 1 failed");
         assert_eq!(
             summary.lines,

@@ -121,7 +121,7 @@ impl<'a> Vm<'a> {
     ) -> Result<Outcome> {
         let candidates = match self.accel {
             Some(accel) => vec![accel],
-            None => accel::candidates(workspace.cache()),
+            None => accel::candidates(workspace.cache(), self.kernel.arch),
         };
         for (number, &accel) in (1..).zip(&candidates) {
             let on_trial = number < candidates.len();
@@ -175,7 +175,7 @@ impl<'a> Vm<'a> {
         let append = qemu::append(self.kernel, &self.job, self.verbose, self.options)?;
         let stdin = if self.interactive { Stdio::inherit() } else { Stdio::null() };
         let step = Step::new(&format!("booting {} with {accel}", self.kernel.release));
-        let mut qemu = Qemu::start(accel, &self.kernel.vmlinuz, &self.initramfs, &append, stdin)?;
+        let mut qemu = Qemu::start(accel, self.kernel, &self.initramfs, &append, stdin)?;
         let events = read_streams(&mut qemu)?;
         let mut end = self.follow(&events, on_trial, &mut console, output, step)?;
         qemu.stop();
