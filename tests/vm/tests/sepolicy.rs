@@ -18,6 +18,7 @@ use anyhow::{Context, Result, ensure};
 use init::property::Properties;
 use init::selinux::{LEFT_OUT, LESS, POLICY, SERVICE_CONTEXTS};
 use rustix::fs::{OFlags, XattrFlags, setxattr};
+use wakeupstats::pins::{DEFAULT_DIR, Pins};
 use wakeupstats_vm::daemon::{self, SYSTEM};
 use wakeupstats_vm::pinning::Unload;
 use wakeupstats_vm::selinux::{self, domain_of, spawn_in};
@@ -143,12 +144,15 @@ fn asks_for_permission() -> Result<()> {
 /// The loader of engineering builds, and the daemon with what that has pinned.
 fn runs_what_the_loader_pinned() -> Result<()> {
     let _unload = Unload;
+    let pins = Pins::new(DEFAULT_DIR);
     for _ in 0..2 {
-        // The second time it replaces what the first has pinned.
+        let before = pins.identity();
         let loader = ByInit::start("wakeupstatsd-load")?;
         loader.0.wait_for("running", limit())?;
         ensure!(domain_of(loader.0.pid()?)? == "wakeupstatsd_load", "it runs in another domain");
         loader.0.wait_for("stopped", limit())?;
+        // The second time it replaces what the first has pinned.
+        ensure!(pins.identity() != before, "nothing was pinned");
     }
     ensure!(fs::read_dir("/sys/fs/bpf")?.count() == 1, "it has left something");
     let _daemon = ByInit::start("wakeupstatsd")?;
@@ -270,6 +274,7 @@ fn zz_nothing_of_the_policy_can_be_left_out() {
     let left_out = fs::read_to_string(Path::new(LESS).join(LEFT_OUT)).unwrap();
     let whole = fs::read(POLICY).unwrap();
     IS_PATIENT.store(false, Ordering::Relaxed);
+    works().unwrap();
     let mut works_without = Vec::new();
     for (number, left_out) in left_out.lines().enumerate() {
         selinux::load(&fs::read(Path::new(LESS).join(number.to_string())).unwrap()).unwrap();
