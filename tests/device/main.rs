@@ -13,7 +13,6 @@ use wakeupstats_aidl::{IWakeupStats, SERVICE_NAME, SnapshotQuery, Source, rows};
 mod place;
 
 #[cfg(soong)]
-#[path = "../vm/src/sysfs.rs"]
 pub mod sysfs;
 #[cfg(not(soong))]
 use wakeupstats_vm::sysfs;

@@ -9,6 +9,7 @@ use std::fmt;
 use std::str::FromStr;
 
 pub mod bench;
+pub mod denials;
 pub mod property;
 pub mod rc;
 pub mod supervisor;

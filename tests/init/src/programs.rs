@@ -6,13 +6,13 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
 use anyhow::{Context as _, Result, bail};
+use init::denials::Denials;
 use init::supervisor::{self, end_of};
 use init::{RUNS, Run, Verdict};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{Pid, WaitOptions, WaitStatus, wait};
 
-use crate::selinux::{self, Denials};
-use crate::{machine, tty};
+use crate::{machine, selinux, tty};
 
 const SUITES: &str = "/tests";
 const DEMO: &str = "/bin/demo";
@@ -35,7 +35,7 @@ pub(crate) fn run_suites(filters: &[String], hub: Child) -> Result<Verdict> {
     let kernel = std::env::var(KERNEL_VARIABLE).unwrap_or_else(|_| "unnamed".to_owned());
     let release = machine::release();
     let mut failed = Vec::new();
-    let mut denials = selinux::is_wanted().then(Denials::watch).transpose()?;
+    let mut denials = selinux::is_wanted().then(Denials::since_boot).transpose()?;
     let runs = fs::read_to_string(RUNS).with_context(|| format!("read {RUNS}"))?;
     for run in runs.lines().map(Run::from) {
         let path = Path::new(SUITES).join(run.suite());
@@ -50,7 +50,7 @@ pub(crate) fn run_suites(filters: &[String], hub: Child) -> Result<Verdict> {
         let child = child.with_context(|| format!("start {}", path.display()))?;
         let status = wait_for(&child, &hub).with_context(|| format!("while {run} ran"))?;
         let name = run.to_string();
-        let denied = denials.as_mut().map(Denials::take).transpose()?.unwrap_or_default();
+        let denied = denials.as_mut().map(selinux::unexpected).transpose()?.unwrap_or_default();
         let is_denied = !denied.is_empty() && run.suite() != DENIES;
         if is_denied || status.exit_status() != Some(0) && !denied.is_empty() {
             println!("{name}: SELinux denied\n{}", denied.join("\n"));

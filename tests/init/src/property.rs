@@ -6,7 +6,7 @@
 use std::fs;
 use std::io;
 use std::os::unix::net::UnixDatagram;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 /// Where the guest's init keeps them, and listens.
 pub const DIRECTORY: &str = "/dev/__properties__";
@@ -41,6 +41,12 @@ impl Properties {
         fs::read_to_string(self.0.join(name)).unwrap_or_default()
     }
 
+    /// Whether this is a name of a property, and so of a file beside the others.
+    pub(crate) fn is_name(name: &str) -> bool {
+        let known = |it: char| it.is_ascii_alphanumeric() || "._-@:".contains(it);
+        !name.is_empty() && !name.starts_with('.') && name.chars().all(known)
+    }
+
     /// Sets one, as only init may.
     pub(crate) fn publish(&self, name: &str, value: &str) -> io::Result<()> {
         // In one step, so that nobody reads half a value.
@@ -56,8 +62,15 @@ impl Properties {
     }
 }
 
-impl AsRef<Path> for Properties {
-    fn as_ref(&self) -> &Path {
-        &self.0
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_is_no_path() {
+        assert!(Properties::is_name("init.svc.wakeupstatsd-load"));
+        for name in ["", "/etc/passwd", "a/b", "..", ".draft", "a b"] {
+            assert!(!Properties::is_name(name), "{name}");
+        }
     }
 }

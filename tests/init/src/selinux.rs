@@ -2,24 +2,19 @@
 //! SELinux, where the harness has put a policy into the initramfs: loads it, gives each file its context, goes
 //! on in init's own domain, and finds out what was denied.
 
-use std::fs::{self, File, OpenOptions};
-use std::io::{ErrorKind, Read as _, Seek as _, SeekFrom, Write as _};
-use std::os::unix::fs::OpenOptionsExt as _;
+use std::fs::{self, OpenOptions};
+use std::io::Write as _;
 use std::path::Path;
 
 use anyhow::{Context as _, Result};
+use init::denials::Denials;
 use init::selinux::{CONTEXTS, POLICY};
-use rustix::fs::{OFlags, XattrFlags, lsetxattr};
+use rustix::fs::{XattrFlags, lsetxattr};
 use rustix::io::Errno;
 use rustix::mount::{MountFlags, mount};
 
 const SELINUXFS: &str = "/sys/fs/selinux";
 const DOMAIN: &str = "u:r:init:s0";
-const KMSG: &str = "/dev/kmsg";
-
-/// The longest record of the kernel's log.
-const RECORD_BYTES: usize = 8192;
-
 /// Tests run clients in this domain to see them turned away; what it is denied, it was meant to be.
 const STRANGER: &str = "scontext=u:r:untrusted_app:s0";
 
@@ -63,49 +58,15 @@ pub(crate) fn label() -> Result<()> {
     Ok(())
 }
 
-/// What the kernel, and the service manager in its log, say that was denied.
-pub(crate) struct Denials(File);
+/// What was denied since the last look, and was not meant to be.
+pub(crate) fn unexpected(denials: &mut Denials) -> Result<Vec<String>> {
+    let mut denied = denials.take()?;
+    denied.retain(|denial| !denial.contains(STRANGER));
+    Ok(denied)
+}
 
 /// For who looks for the reason of a failure.
 pub(crate) fn denials_since_boot() -> Vec<String> {
-    let denials = is_wanted().then(|| Denials::open()?.take());
+    let denials = is_wanted().then(|| Denials::since_boot()?.take());
     denials.and_then(Result::ok).unwrap_or_default()
-}
-
-impl Denials {
-    /// From now on.
-    pub(crate) fn watch() -> Result<Self> {
-        let mut log = Self::open()?;
-        log.0.seek(SeekFrom::End(0)).with_context(|| format!("go to the end of {KMSG}"))?;
-        Ok(log)
-    }
-
-    /// All that the log has.
-    fn open() -> Result<Self> {
-        let mut options = OpenOptions::new();
-        options.read(true).custom_flags(OFlags::NONBLOCK.bits() as i32);
-        Ok(Self(options.open(KMSG).with_context(|| format!("open {KMSG}"))?))
-    }
-
-    /// Those since the last call.
-    pub(crate) fn take(&mut self) -> Result<Vec<String>> {
-        let mut denials = Vec::new();
-        let mut record = [0; RECORD_BYTES];
-        loop {
-            match self.0.read(&mut record) {
-                Ok(length) => {
-                    let text = String::from_utf8_lossy(record.get(..length).unwrap_or_default());
-                    let is_denial = text.contains("avc:  denied") && !text.contains(STRANGER);
-                    if is_denial || text.contains("audit_lost") {
-                        denials.push(text.trim_end().to_owned());
-                    }
-                }
-                Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(denials),
-                Err(error) if error.kind() == ErrorKind::BrokenPipe => {
-                    denials.push("records of the kernel's log were lost".to_owned());
-                }
-                Err(error) => return Err(error).with_context(|| format!("read {KMSG}")),
-            }
-        }
-    }
 }

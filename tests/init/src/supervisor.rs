@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use rustix::process::{Pid, PidfdFlags, pidfd_open};
+use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 use rustix::thread::{CapabilitySet, remove_capability_from_bounding_set};
 
 use crate::property::Properties;
@@ -102,6 +102,10 @@ impl Supervisor {
                 let length = self.socket.recv(&mut message).context("receive a property")?;
                 let text = String::from_utf8_lossy(message.get(..length).unwrap_or_default());
                 let Some((name, value)) = text.split_once('=') else { continue };
+                // Whoever may set properties can say anything; as on a device that harms nobody.
+                if !Properties::is_name(name) {
+                    continue;
+                }
                 if name == SHUTDOWN {
                     return self.services.iter_mut().try_for_each(|it| it.stop(properties));
                 }
@@ -134,7 +138,6 @@ impl Supervisor {
             ("interface_start", Some(("aidl", interface))) => {
                 self.start_each(|it| it.interfaces.iter().any(|name| name == interface))
             }
-            // Whoever may set properties can say anything; as on a device that harms nobody.
             _ => Ok(()),
         }
     }
@@ -158,23 +161,24 @@ impl Supervised {
         }
         let name = &self.service.name;
         let since = Instant::now();
-        let child = match spawn(&self.service) {
-            Ok(child) => child,
+        let (child, end) = match spawn(&self.service) {
+            Ok(started) => started,
             Err(error) => {
                 // As one that ended at once.
                 eprintln!("init: service {name} can't be started: {error:#}");
                 return self.enter(self.state_after(since), properties);
             }
         };
-        let end = end_of(child.id())?;
-        properties.publish(&format!("init.svc_debug_pid.{name}"), &child.id().to_string())?;
-        self.enter(State::Running { child, end, since }, properties)
+        let (pid, name) = (child.id().to_string(), name.clone());
+        self.enter(State::Running { child, end, since }, properties)?;
+        let name = format!("init.svc_debug_pid.{name}");
+        properties.publish(&name, &pid).with_context(|| format!("set {name}"))
     }
 
     /// Kills it, and does not start it again.
     fn stop(&mut self, properties: &Properties) -> Result<()> {
-        if let State::Running { child, .. } = &mut self.state {
-            kill(child);
+        if let State::Running { child, end, .. } = &mut self.state {
+            kill(child, end);
         }
         self.enter(State::Stopped, properties)
     }
@@ -189,7 +193,7 @@ impl Supervised {
                     // PID 1 reaps all that ends, and may have been the first.
                     let _ = child.try_wait();
                 } else if deadline.is_some_and(|at| at <= now) {
-                    kill(child);
+                    kill(child, end);
                 } else {
                     return Ok(());
                 }
@@ -239,7 +243,7 @@ impl Supervised {
 }
 
 /// What a file says, if init would take it and this reader knows all of it.
-fn read(text: &str) -> Result<Program> {
+pub fn read(text: &str) -> Result<Program> {
     let sections = rc::parse(text)?;
     if let Some(problem) = grammar::problems(&sections).into_iter().next() {
         return Err(problem.into());
@@ -247,8 +251,8 @@ fn read(text: &str) -> Result<Program> {
     Ok(Program::read(&sections)?)
 }
 
-/// Starts the program, as whom and with no more capabilities than the service says.
-fn spawn(service: &Service) -> Result<Child> {
+/// Starts the program, and watches for its end: as whom and with no more capabilities than the service says.
+fn spawn(service: &Service) -> Result<(Child, OwnedFd)> {
     let [path, arguments @ ..] = service.command.as_slice() else { bail!("it has no program") };
     // Of the service's words those to standard error are for the log; the guest has no logcat.
     let log = OpenOptions::new().write(true).open("/dev/console").context("open /dev/console")?;
@@ -257,7 +261,7 @@ fn spawn(service: &Service) -> Result<Child> {
     let mut command = Command::new(path);
     command.args(arguments).uid(uid).gid(gid).env_clear();
     command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(log);
-    let start = || -> Result<Child> {
+    let start = || -> Result<(Child, OwnedFd)> {
         if let Some(kept) = service.capabilities {
             for capability in CapabilitySet::all().difference(kept).iter() {
                 // Those that this kernel does not know are not held either.
@@ -265,7 +269,10 @@ fn spawn(service: &Service) -> Result<Child> {
             }
         }
         let _start = no_start();
-        command.spawn().with_context(|| format!("run {path}"))
+        let child = command.spawn().with_context(|| format!("run {path}"))?;
+        // While nobody can have reaped it.
+        let end = end_of(child.id())?;
+        Ok((child, end))
     };
     // A thread of its own, whose bounding set the service inherits.
     thread::scope(|scope| scope.spawn(start).join())
@@ -281,8 +288,9 @@ fn id(file: &str, name: &str) -> Result<u32> {
     id.with_context(|| format!("{file} has no {name}"))
 }
 
-fn kill(child: &mut Child) {
-    let _ = child.kill();
+/// By the descriptor: PID 1 may have reaped it, and its id be another's.
+fn kill(child: &mut Child, end: &OwnedFd) {
+    let _ = pidfd_send_signal(end, Signal::KILL);
     let _ = child.wait();
 }
 

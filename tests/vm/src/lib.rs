@@ -15,4 +15,5 @@ pub mod power;
 pub mod selinux;
 pub mod services;
 pub mod sources;
+#[path = "../../device/sysfs.rs"]
 pub mod sysfs;

@@ -10,7 +10,7 @@ use std::thread::{self, sleep};
 use std::time::{Duration, Instant};
 
 use init::property::Properties;
-use init::supervisor::Supervisor;
+use init::supervisor::{self, Supervisor};
 use init::{RC_FILES, rc};
 use rustix::process::{Pid, Signal, kill_process};
 use wakeupstats::pins::{DEFAULT_DIR, Pins};
@@ -36,8 +36,9 @@ struct Stop(Vec<Service>);
 impl Drop for Stop {
     fn drop(&mut self) {
         for service in &self.0 {
-            service.order("stop").unwrap();
-            service.wait_for("stopped", SOON).unwrap();
+            // The next test will say so if this fails.
+            let _ = service.order("stop");
+            let _ = service.wait_for("stopped", SOON);
         }
         // The service manager learns of the death a little later.
         let begin = Instant::now();
@@ -63,7 +64,9 @@ fn wait_until_registered() {
 fn services_start_when_bpf_programs_are_loaded_and_need_no_more_than_their_files_give() {
     let (daemon, loader) = (service(DAEMON), service(LOADER));
     let _stop = Stop(vec![daemon.clone(), loader.clone()]);
-    assert_eq!((daemon.state(), loader.state()), (String::new(), String::new()), "before");
+    for service in [&daemon, &loader] {
+        assert!(["", "stopped"].contains(&&*service.state()), "{}", service.state());
+    }
 
     Properties::of_init().set(BPF_LOADED, "1").unwrap();
 
@@ -158,7 +161,8 @@ fn behaviour(text: &str, number: usize) -> Option<Behaviour> {
     let text = text.replace(&command.join(" "), "/bin/client idle");
     let properties = Properties::new(format!("/run/init-test-{number}"));
     let service = Service::new(properties.clone(), name);
-    let supervisor = Supervisor::new(properties.clone(), &[("a file".to_owned(), text)]).ok()?;
+    supervisor::read(&text).ok()?;
+    let supervisor = Supervisor::new(properties.clone(), &[("a file".to_owned(), text)]).unwrap();
     let running = thread::spawn(|| supervisor.run());
 
     sleep(Duration::from_secs(1));

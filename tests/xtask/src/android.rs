@@ -95,7 +95,12 @@ fn wrong_packages(packages: &BTreeSet<String>) -> Vec<String> {
 fn make_stubs(workspace: &Workspace, libraries: &[Library]) -> Result<PathBuf> {
     let entry = workspace.tests_file(ENTRY);
     let mut contents = fs::read(&entry).with_context(|| format!("read {}", entry.display()))?;
+    for argument in clang().get_args() {
+        contents.extend_from_slice(argument.as_encoded_bytes());
+    }
+    contents.extend_from_slice(EMPTY.concat().as_bytes());
     for library in libraries {
+        contents.extend_from_slice(library.assembly().as_bytes());
         contents.extend_from_slice(library.name.as_bytes());
         contents.extend_from_slice(library.text.as_bytes());
     }

@@ -165,6 +165,9 @@ fn crate_problems(
             problem(format!("cargo knows no feature {feature}"));
         }
     }
+    if tree.all(module, "srcs").first().is_none_or(|source| source.starts_with(':')) {
+        problem("Soong wants the crate root first in srcs".to_owned());
+    }
     let roots = tree.all(module, "srcs").into_iter().filter(|source| source.ends_with(".rs"));
     let roots: Vec<&str> = roots.filter(|source| !source.starts_with(':')).collect();
     let &[root] = roots.as_slice() else {

@@ -62,6 +62,7 @@ const PROPERTIES: &[(&str, Meaning)] = &[
     ("default_applicable_licenses", Modules),
     ("default_visibility", Words),
     ("defaults", Modules),
+    ("device_first_srcs", Files),
     ("edition", Words),
     ("features", Words),
     ("frozen", Words),

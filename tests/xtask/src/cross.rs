@@ -10,7 +10,7 @@ use crate::arch::Arch;
 use crate::workspace::Workspace;
 use crate::{cache, deb, kernel, rust_std};
 
-/// The release of Debian that this machine has, and so the cross compiler's libc.
+/// Debian 12, which this harness is for: its cross compiler's libc is what these are linked with.
 const SUITE: &str = "bookworm";
 /// What libbpf is linked with. This machine's dpkg knows nothing of another architecture, so they
 /// are unpacked beside.

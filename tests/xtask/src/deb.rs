@@ -2,11 +2,11 @@
 //! Takes the files out of a Debian package without installing it.
 
 use std::fs;
-use std::io::{BufReader, Read};
+use std::io::{self, BufReader, Read};
 use std::path::Path;
 use std::process::{ChildStdout, Command, Stdio};
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Context as _, Result, bail, ensure};
 use lzma_rust2::XzReader;
 
 /// The kernel's packages keep modules compressed; the guest's kernel can't be trusted to unpack.
@@ -15,19 +15,20 @@ const XZ: &str = ".xz";
 /// Extracts files, given as path in the package and path to write; a file that the package has
 /// with `.xz` after its name is unpacked.
 pub(crate) fn extract(package: &Path, files: &[(String, &Path)]) -> Result<()> {
-    read(package, |stream| extract_tar(stream, files))
+    // That each was found is known, and the rest of no interest.
+    read(package, Rest::Left, |stream| extract_tar(stream, files))
 }
 
 /// Unpacks the whole package below `directory`.
 pub(crate) fn unpack(package: &Path, directory: &Path) -> Result<()> {
-    read(package, |stream| {
-        tar::Archive::new(BufReader::new(stream)).unpack(directory).context("unpack the archive")
+    read(package, Rest::Read, |stream| {
+        tar::Archive::new(stream).unpack(directory).context("unpack the archive")
     })
 }
 
 /// Unpacks what the package has in its directory `part`, below `directory`.
 pub(crate) fn unpack_part(package: &Path, part: &str, directory: &Path) -> Result<()> {
-    read(package, |stream| unpack_tar_part(stream, part, directory))
+    read(package, Rest::Read, |stream| unpack_tar_part(stream, part, directory))
 }
 
 /// Removes a package of which nothing more is wanted.
@@ -35,8 +36,21 @@ pub(crate) fn remove(package: &Path) -> Result<()> {
     fs::remove_file(package).with_context(|| format!("remove {}", package.display()))
 }
 
-/// Has a package's files, as tar's stream, read by `reader`, to the end or not.
-fn read(package: &Path, reader: impl FnOnce(ChildStdout) -> Result<()>) -> Result<()> {
+/// What becomes of what a reader leaves of a package.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Rest {
+    /// Nobody wants it.
+    Left,
+    /// It is read to its end: an archive that is cut between two files looks like a whole one.
+    Read,
+}
+
+/// Has a package's files, as tar's stream, read by `reader`.
+fn read(
+    package: &Path,
+    rest: Rest,
+    reader: impl FnOnce(&mut BufReader<ChildStdout>) -> Result<()>,
+) -> Result<()> {
     let mut child = Command::new("dpkg-deb")
         .arg("--fsys-tarfile")
         .arg(package)
@@ -44,8 +58,15 @@ fn read(package: &Path, reader: impl FnOnce(ChildStdout) -> Result<()>) -> Resul
         .spawn()
         .context("run dpkg-deb")?;
     let stream = child.stdout.take().context("dpkg-deb has no output")?;
-    let result = reader(stream);
-    // The rest of the archive is of no interest; without a reader dpkg-deb would complain of it.
+    let mut stream = BufReader::new(stream);
+    let result = reader(&mut stream);
+    if rest == Rest::Read && result.is_ok() {
+        io::copy(&mut stream, &mut io::sink()).context("read the archive")?;
+        let status = child.wait().context("wait for dpkg-deb")?;
+        ensure!(status.success(), "dpkg-deb of {}: {status}", package.display());
+        return Ok(());
+    }
+    // Without a reader dpkg-deb would complain of the rest.
     let _ = child.kill();
     child.wait().context("wait for dpkg-deb")?;
     result.with_context(|| format!("extract from {}", package.display()))
@@ -53,7 +74,7 @@ fn read(package: &Path, reader: impl FnOnce(ChildStdout) -> Result<()>) -> Resul
 
 fn unpack_tar_part(stream: impl Read, part: &str, directory: &Path) -> Result<()> {
     let mut found = false;
-    for entry in tar::Archive::new(BufReader::new(stream)).entries().context("read the archive")? {
+    for entry in tar::Archive::new(stream).entries().context("read the archive")? {
         let mut entry = entry.context("read the archive")?;
         let path = entry.path().context("read a name")?;
         if path.strip_prefix("./").unwrap_or(&path).starts_with(part) {
@@ -69,7 +90,7 @@ fn unpack_tar_part(stream: impl Read, part: &str, directory: &Path) -> Result<()
 
 fn extract_tar(stream: impl Read, files: &[(String, &Path)]) -> Result<()> {
     let mut wanted: Vec<_> = files.iter().collect();
-    for entry in tar::Archive::new(BufReader::new(stream)).entries().context("read the archive")? {
+    for entry in tar::Archive::new(stream).entries().context("read the archive")? {
         if wanted.is_empty() {
             break;
         }

@@ -7,6 +7,7 @@ use std::path::Path;
 use std::process::Command;
 
 use anyhow::{Context as _, Result, bail};
+use regex::Regex;
 
 use crate::progress::say;
 use crate::sepolicy::{ENGINEERING, PRIVATE, Sources, Target, output, words};
@@ -71,7 +72,7 @@ const NEVER: &[&str] = &[
     "allow wakeupstatsd self:bpf map_create;",
     "allow wakeupstatsd bpfloader:bpf map_write;",
     "allow wakeupstatsd fs_bpf_wakeupstats:file write;",
-    "allow wakeupstatsd fs_bpf_wakeupstats:dir add_name;",
+    "allow wakeupstatsd fs_bpf_wakeupstats:dir mounton;",
     "allow system_server fs_bpf_wakeupstats:file read;",
     "allow wakeupstatsd sysfs_wakeup:file write;",
     "allow wakeupstatsd shell:process ptrace;",
@@ -83,7 +84,6 @@ const NEVER: &[&str] = &[
 
 /// The same of the loader, on engineering builds.
 const NEVER_ENGINEERING: &[&str] = &[
-    "allow wakeupstatsd_load wakeupstats_service:service_manager add;",
     "allow shell wakeupstatsd_load:process transition;",
     "allow init wakeupstatsd_load:process dyntransition;",
 ];
@@ -116,7 +116,7 @@ pub(crate) fn check(workspace: &Workspace) -> Result<bool> {
     Ok(problems.is_empty())
 }
 
-/// The rules that could be added without breaking the policy.
+/// Rules that could be added without breaking the policy, and neverallow rules that forbid none of them.
 fn additions(
     workspace: &Workspace,
     folder: &str,
@@ -128,6 +128,21 @@ fn additions(
     let text = fs::read_to_string(workspace.root().join(&path))
         .with_context(|| format!("read {}", path.display()))?;
     let mut problems = Vec::new();
+    // Each of the project's neverallow rules must be what forbids one of them.
+    let neverallow = Regex::new(r"(?m)^neverallow [^;]*;").context("compile a pattern")?;
+    for found in neverallow.find_iter(&text) {
+        let mut without = text.clone();
+        without.replace_range(found.range(), "");
+        let mut forbids = false;
+        for rule in rules {
+            let added = Sources::with(&path, format!("{without}\n{rule}\n"));
+            forbids = forbids || added.compile(workspace, target)?.is_ok();
+        }
+        if !forbids {
+            let line = found.as_str().split_whitespace().collect::<Vec<_>>().join(" ");
+            problems.push(format!("no rule here shows what this forbids: {line}"));
+        }
+    }
     for rule in rules {
         let added = Sources::with(&path, format!("{text}\n{rule}\n"));
         match added.compile(workspace, target)? {

@@ -6,7 +6,7 @@ use std::fs;
 use std::ops::Range;
 use std::path::Path;
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, bail};
 use regex::Regex;
 
 use crate::sepolicy::{ENGINEERING, PRIVATE, Sources, Target, te_files};
@@ -31,10 +31,9 @@ pub(crate) fn policies(workspace: &Workspace) -> Result<Vec<Less>> {
             .with_context(|| format!("read {}", path.display()))?;
         for (left_out, text) in reductions(&text)? {
             let left_out = format!("{}: {left_out}", path.display());
-            let compiled = Sources::with(&path, text).compile(workspace, Target::Vm)?;
-            // What does not compile any more is needed.
-            if let Ok(policy) = compiled {
-                policies.push(Less { left_out, policy });
+            match Sources::with(&path, text).compile(workspace, Target::Vm)? {
+                Ok(policy) => policies.push(Less { left_out, policy }),
+                Err(text) => bail!("the policy does not compile without {left_out}: {text}"),
             }
         }
     }
