@@ -41,12 +41,19 @@ impl Place {
 
 #[cfg(soong)]
 mod service {
-    /// The service that init has started.
-    pub(crate) struct Running;
+    use std::sync::{Mutex, MutexGuard, PoisonError};
+
+    /// One test measures, so they take turns, as PID 1 of the VM has them do.
+    static TURN: Mutex<()> = Mutex::new(());
+
+    /// The service that init has started, for this test alone.
+    pub(crate) struct Running {
+        _turn: MutexGuard<'static, ()>,
+    }
 
     /// It is there, or no test passes.
     pub(crate) fn running() -> Running {
-        Running
+        Running { _turn: TURN.lock().unwrap_or_else(PoisonError::into_inner) }
     }
 }
 
