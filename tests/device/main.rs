@@ -114,15 +114,8 @@ fn difference(row: &Source, before: &sysfs::Source, after: &sysfs::Source) -> Op
     if row.device != before.device {
         return Some(format!("the device is {:?}", before.device));
     }
-    let fields = before.rising().into_iter().zip(row.rising()).zip(after.rising());
-    for (((field, low), (_, value)), (_, high)) in fields {
-        // Sysfs ran backwards: it was read while the kernel changed the time, and says nothing here.
-        if low > high {
-            continue;
-        }
-        if !(low..=high).contains(&value) {
-            return Some(format!("{field} {value} is not in {low}..={high}"));
-        }
+    if let Some(what) = row.out_of(before, after) {
+        return Some(what);
     }
     let is_one_stretch = before.active_count == after.active_count && after.active_time_ms > 0;
     let stretch = before.active_time_ms..=after.active_time_ms;

@@ -45,7 +45,7 @@ pub struct Source {
 
 impl Source {
     /// The fields that never decrease while a source lives.
-    pub fn rising(&self) -> [(&'static str, i64); 9] {
+    fn rising(&self) -> [(&'static str, i64); 9] {
         let count = |count: u64| i64::try_from(count).unwrap_or(i64::MAX);
         [
             ("active_count", count(self.active_count)),
@@ -58,6 +58,18 @@ impl Source {
             ("last_change_ms", self.last_change_ms),
             ("prevent_suspend_time_ms", self.prevent_suspend_time_ms),
         ]
+    }
+
+    /// What of this is not between two readings, one before and one after it, if anything.
+    ///
+    /// Sysfs adds up a time without the source's lock: read while that changes, it may show too much, and then
+    /// run backwards. Such a pair bounds nothing.
+    pub fn out_of(&self, before: &Self, after: &Self) -> Option<String> {
+        let fields = before.rising().into_iter().zip(self.rising()).zip(after.rising());
+        fields.into_iter().find_map(|(((field, low), (_, value)), (_, high))| {
+            let is_off = low <= high && !(low..=high).contains(&value);
+            is_off.then(|| format!("{field}: {value} is not within {low}..={high}"))
+        })
     }
 }
 

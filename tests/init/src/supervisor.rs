@@ -263,10 +263,7 @@ fn spawn(service: &Service) -> Result<(Child, OwnedFd)> {
     command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(log);
     let start = || -> Result<(Child, OwnedFd)> {
         if let Some(kept) = service.capabilities {
-            for capability in CapabilitySet::all().difference(kept).iter() {
-                // Those that this kernel does not know are not held either.
-                let _ = remove_capability_from_bounding_set(capability);
-            }
+            keep_only(kept);
         }
         let _start = no_start();
         let child = command.spawn().with_context(|| format!("run {path}"))?;
@@ -277,6 +274,14 @@ fn spawn(service: &Service) -> Result<(Child, OwnedFd)> {
     // A thread of its own, whose bounding set the service inherits.
     thread::scope(|scope| scope.spawn(start).join())
         .map_err(|_| anyhow::anyhow!("the thread that starts it panicked"))?
+}
+
+/// Takes all other capabilities from what this thread, and whom it starts, can ever get.
+pub fn keep_only(kept: CapabilitySet) {
+    for capability in CapabilitySet::all().difference(kept).iter() {
+        // Those that this kernel does not know are not held either.
+        let _ = remove_capability_from_bounding_set(capability);
+    }
 }
 
 /// The id of a user or group, in the third field of the line that begins with its name.

@@ -8,8 +8,9 @@ use std::thread::{self, sleep};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
+use init::supervisor::keep_only;
 use rsbinder::{ProcessState, Strong, hub};
-use rustix::thread::{CapabilitySet, remove_capability_from_bounding_set, set_no_new_privs};
+use rustix::thread::{CapabilitySet, set_no_new_privs};
 use wakeupstats::model::Backend;
 use wakeupstats_aidl::{IWakeupStats, SERVICE_NAME};
 
@@ -73,10 +74,7 @@ impl Daemon {
         let start = || {
             // Of this thread, from which the daemon inherits it.
             set_no_new_privs(true).context("can't set no_new_privs")?;
-            for capability in CapabilitySet::all().iter() {
-                // Those that this kernel does not know are not held either.
-                let _ = remove_capability_from_bounding_set(capability);
-            }
+            keep_only(CapabilitySet::empty());
             Self::spawn(quiet(path).args(options).uid(SYSTEM).gid(SYSTEM))
         };
         let started = thread::scope(|scope| scope.spawn(start).join());

@@ -74,16 +74,8 @@ fn as_sysfs(source: &Source, like: &sysfs::Source) -> sysfs::Source {
 /// What is wrong with a source that changed between the readings, if anything.
 fn out_of_bounds(source: &Source, before: &sysfs::Source, after: &sysfs::Source) -> Option<String> {
     let shown = as_sysfs(source, before);
-    let fields = before.rising().into_iter().zip(shown.rising()).zip(after.rising());
-    for (((field, low), (_, value)), (_, high)) in fields {
-        // Sysfs adds up a time without the source's lock: read while that changes, it may show too much, and
-        // then run backwards. That says nothing of the service.
-        if low > high {
-            continue;
-        }
-        if !(low..=high).contains(&value) {
-            return Some(format!("{field}: {value} is not within {low}..={high}"));
-        }
+    if let Some(what) = shown.out_of(before, after) {
+        return Some(what);
     }
     // The kernel counts a source's activations and deactivations, and it is active in between.
     if source.active != (source.active_count == source.relax_count + 1) {

@@ -53,7 +53,7 @@ impl Drop for Process {
     }
 }
 
-/// The daemon, as init has it, stopped when a test is through with it.
+/// A service, as init has it, stopped when a test is through with it.
 struct ByInit(Service);
 
 impl ByInit {
@@ -61,6 +61,13 @@ impl ByInit {
         let service = Service::new(Properties::of_init(), name);
         service.order("start")?;
         Ok(Self(service))
+    }
+
+    /// The daemon, registered.
+    fn daemon() -> Result<Self> {
+        let daemon = Self::start("wakeupstatsd")?;
+        wait_until(|| daemon::service().is_ok()).context("not registered")?;
+        Ok(daemon)
     }
 }
 
@@ -106,8 +113,7 @@ fn ensure_says(domain: &str, uid: u32, method: &str, begin: &str) -> Result<()> 
 fn serves_its_clients() -> Result<()> {
     let unload = Unload;
     backend::load_and_pin()?;
-    let daemon = ByInit::start("wakeupstatsd")?;
-    wait_until(|| daemon::service().is_ok()).context("not registered")?;
+    let daemon = ByInit::daemon()?;
     let domain = domain_of(daemon.0.pid()?)?;
     ensure!(domain == "wakeupstatsd", "it runs as {domain}");
     for domain in ["system_server", "traced_probes"] {
@@ -156,8 +162,7 @@ fn runs_what_the_loader_pinned() -> Result<()> {
         ensure!(pins.identity() != before, "nothing was pinned");
     }
     ensure!(fs::read_dir("/sys/fs/bpf")?.count() == 1, "it has left something");
-    let _daemon = ByInit::start("wakeupstatsd")?;
-    wait_until(|| daemon::service().is_ok()).context("not registered")?;
+    let _daemon = ByInit::daemon()?;
     ensure_says("system_server", SYSTEM, "read", "pinned")
 }
 
@@ -166,8 +171,7 @@ fn gives_large_replies() -> Result<()> {
     let _many = many::shared(MANY);
     let _unload = Unload;
     backend::load_and_pin()?;
-    let _daemon = ByInit::start("wakeupstatsd")?;
-    wait_until(|| daemon::service().is_ok()).context("not registered")?;
+    let _daemon = ByInit::daemon()?;
     for domain in ["system_server", "traced_probes"] {
         ensure_says(domain, SYSTEM, "read", "pinned 3")?;
     }
@@ -207,8 +211,7 @@ fn denied_during(act: impl FnOnce()) -> BTreeSet<String> {
 
 #[test]
 fn who_may_not_find_the_service_does_not_and_who_may_not_call_it_is_refused() {
-    let daemon = ByInit::start("wakeupstatsd").unwrap();
-    wait_until(|| daemon::service().is_ok()).unwrap();
+    let daemon = ByInit::daemon().unwrap();
     for (domain, denied) in [
         ("untrusted_app", Some("find u:r:untrusted_app:s0 service_manager")),
         // It is found; and whoever makes a proxy asks the service for its interface.

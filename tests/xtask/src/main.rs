@@ -44,6 +44,7 @@ mod rc;
 mod relay;
 mod rust_src;
 mod rust_std;
+mod rustc;
 mod sepolicy;
 mod sepolicy_check;
 mod sepolicy_less;

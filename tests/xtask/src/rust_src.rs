@@ -3,13 +3,12 @@
 //! comes with. They must be of the very version of the compiler that is in use.
 
 use std::path::PathBuf;
-use std::process::Command;
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Result, bail};
 
 use crate::apt::{self, Available, Suite};
 use crate::workspace::Workspace;
-use crate::{cache, deb};
+use crate::{cache, deb, rustc};
 
 const PACKAGE: &str = "rust-src";
 /// Where to look for the package, in this order: the first has several releases side by side, the
@@ -33,12 +32,7 @@ pub(crate) fn fetch(workspace: &Workspace) -> Result<PathBuf> {
 
 /// What `rustc --version` says, such as `1.95.0`.
 fn compiler_release() -> Result<String> {
-    let rustc = std::env::var_os("RUSTC").unwrap_or_else(|| "rustc".into());
-    let output = Command::new(rustc).arg("-vV").output().context("run rustc")?;
-    apt::succeeded(&output).context("ask rustc for its version")?;
-    let text = String::from_utf8_lossy(&output.stdout);
-    let release = text.lines().find_map(|line| line.strip_prefix("release: "));
-    Ok(release.context("rustc does not say which release it is")?.to_owned())
+    Ok(rustc::field(&rustc::ask(&["-vV"])?, "release")?.to_owned())
 }
 
 /// The first suite that has the sources of `release`, and the package.

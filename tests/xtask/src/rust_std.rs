@@ -4,15 +4,15 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::Stdio;
 
 use anyhow::{Context as _, Result, bail};
 
-use crate::apt::succeeded;
 use crate::arch::Arch;
 use crate::cache;
 use crate::progress::Step;
 use crate::rust_src;
+use crate::rustc;
 use crate::workspace::Workspace;
 
 /// A crate for whose sake cargo builds the library; nothing of it is kept.
@@ -21,12 +21,12 @@ const CRATE: &str = "needs_std";
 /// The directory to give to rustc as its sysroot, or none if the toolchain has the library itself.
 pub(crate) fn fetch(workspace: &Workspace, arch: Arch) -> Result<Option<PathBuf>> {
     let target = arch.target();
-    let own = ask_rustc(&["--print", "target-libdir", "--target", target])?;
+    let own = rustc::ask(&["--print", "target-libdir", "--target", target])?;
     if !rlibs(Path::new(own.trim())).is_empty() {
         return Ok(None);
     }
     let parent = workspace.cache().join(arch.cache_name("rust-std"));
-    let name = cache::entry_name("rust-std", &version(&ask_rustc(&["-vV"])?)?);
+    let name = cache::entry_name("rust-std", &version(&rustc::ask(&["-vV"])?)?);
     let entry = cache::entry(&parent, &name, |directory| {
         let sources = rust_src::fetch(workspace)?;
         let step = Step::new(&format!("building Rust's standard library for {target}"));
@@ -37,21 +37,9 @@ pub(crate) fn fetch(workspace: &Workspace, arch: Arch) -> Result<Option<PathBuf>
     Ok(Some(entry))
 }
 
-/// The compiler that cargo uses answers.
-fn ask_rustc(arguments: &[&str]) -> Result<String> {
-    let rustc = std::env::var_os("RUSTC").unwrap_or_else(|| "rustc".into());
-    let output = Command::new(rustc).args(arguments).output().context("run rustc")?;
-    succeeded(&output).with_context(|| format!("run rustc {}", arguments.join(" ")))?;
-    Ok(String::from_utf8_lossy(&output.stdout).into_owned())
-}
-
 /// What tells a compiler from all that could not read its libraries, of `rustc -vV`.
 fn version(text: &str) -> Result<String> {
-    let field = |name: &str| {
-        let value = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(": "));
-        value.with_context(|| format!("rustc does not say its {name}: {text}"))
-    };
-    Ok(format!("{}-{}", field("release")?, field("commit-hash")?))
+    Ok(format!("{}-{}", rustc::field(text, "release")?, rustc::field(text, "commit-hash")?))
 }
 
 /// Builds the library in `sysroot` and leaves it where rustc looks.

@@ -107,9 +107,8 @@ pub(crate) fn check(workspace: &Workspace) -> Result<bool> {
         problems.push("engineering builds need no change to AOSP's policy: say so".to_owned());
     }
     problems.extend(additions(workspace, PRIVATE, "wakeupstatsd.te", Target::User, NEVER)?);
-    let engineering = (ENGINEERING, "wakeupstatsd_load.te", NEVER_ENGINEERING);
-    let (folder, file, rules) = engineering;
-    problems.extend(additions(workspace, folder, file, Target::Engineering, rules)?);
+    let (file, rules) = ("wakeupstatsd_load.te", NEVER_ENGINEERING);
+    problems.extend(additions(workspace, ENGINEERING, file, Target::Engineering, rules)?);
     for problem in &problems {
         say(problem);
     }
