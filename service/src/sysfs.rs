@@ -29,7 +29,7 @@ mod reading;
 mod tests;
 
 use std::cmp::Reverse;
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::thread;
@@ -54,6 +54,10 @@ const BUFFER_BYTES: usize = 4096;
 
 /// Far more ids than any kernel gives out, but an end to looking them up whatever the tree has.
 const MAX_ID: u32 = 1 << 20;
+
+/// How often to look again at sources that have just changed. Those that do so in the order in which
+/// they are read, and as fast, are found in the middle of it twice, but hardly more often.
+const MAX_LOOKS_AGAIN: u32 = 4;
 
 /// Why the sources can't be read from sysfs, and what to do about it.
 #[derive(Debug, Error)]
@@ -82,13 +86,15 @@ pub struct Sysfs {
     buffer: Box<[u8; BUFFER_BYTES]>,
     /// The highest id of the last snapshot.
     highest_id: u32,
+    /// What was read for the last snapshot.
+    former: HashMap<Listed, Reading>,
     left_out: Warning,
     incomplete: Warning,
     last: Option<Snapshot>,
 }
 
 /// A node as it was listed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 struct Listed {
     id: u32,
     /// Inode number of the link.
@@ -163,6 +169,7 @@ impl Sysfs {
             class,
             buffer: Box::new([0; BUFFER_BYTES]),
             highest_id: 0,
+            former: HashMap::new(),
             left_out: Warning::new("wakeup sources left out of snapshots"),
             incomplete: Warning::new("wakeup sources with values missing"),
             last: None,
@@ -175,7 +182,11 @@ impl Sysfs {
         let boottime_ns = clock::boottime_ns();
         let nodes = self.list().map_err(|error| Error::List(error.into()))?;
         let mut looks = self.look_at_all(&nodes);
-        self.look_again(&mut looks);
+        for _ in 0..MAX_LOOKS_AGAIN {
+            if !self.look_again(&mut looks) {
+                break;
+            }
+        }
 
         let mut rows = Vec::with_capacity(looks.len());
         let mut left_out = Vec::new();
@@ -186,6 +197,10 @@ impl Sysfs {
                 Look::Row(row) => rows.push(row),
             }
         }
+        for row in &mut rows {
+            row.reading.compare_with_former(self.former.get(&row.listed));
+        }
+        self.former = rows.iter().map(|row| (row.listed, row.reading)).collect();
         rows.sort_by_key(|row| Reverse(row.listed.ino));
         let problem = |row: &Row| row.problem.map(|problem| (row.listed.id, problem));
         let incomplete: Vec<_> = rows.iter().filter_map(problem).collect();
@@ -259,11 +274,13 @@ impl Sysfs {
         Ok(statat(&self.class, link, AtFlags::SYMLINK_NOFOLLOW)?.st_ino)
     }
 
-    /// Looks again, once, at the sources of which too little is known because they have just
-    /// changed, when it must show what they are. They are few: a wait of at most two milliseconds
-    /// for all of them together buys a bit that is right.
-    fn look_again(&mut self, looks: &mut [Look]) {
-        let Some(changed_ms) = looks.iter().filter_map(Look::unsure_since_ms).max() else { return };
+    /// Looks again at the sources of which too little is known because they have just changed, when
+    /// it must show what they are. They are few: a wait of at most two milliseconds for all of them
+    /// together buys a bit that is right. Says whether there were any.
+    fn look_again(&mut self, looks: &mut [Look]) -> bool {
+        let Some(changed_ms) = looks.iter().filter_map(Look::unsure_since_ms).max() else {
+            return false;
+        };
         let shown_ns = (changed_ms + MS_UNTIL_SHOWN).cast_signed().saturating_mul(NS_PER_MS);
         let wait_ns = shown_ns.saturating_sub(clock::monotonic_ns());
         thread::sleep(Duration::from_nanos(wait_ns.max(0).cast_unsigned()));
@@ -273,11 +290,12 @@ impl Sysfs {
             {
                 let mut again = self.look(first.listed);
                 if let Look::Row(row) = &mut again {
-                    row.reading.compare_with_former(&first.reading);
+                    row.reading.compare_with_first(&first.reading);
                 }
                 *look = again;
             }
         }
+        true
     }
 }
 

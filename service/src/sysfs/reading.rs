@@ -218,13 +218,39 @@ impl Reading {
         unsure.then(|| self.marks.last_change_ms.or_zero())
     }
 
-    /// Learns from a former look: a change since then without another activation was its end.
-    pub(super) fn compare_with_former(&mut self, former: &Reading) {
+    /// Learns from the first look: a change since then without another activation was its end.
+    pub(super) fn compare_with_first(&mut self, first: &Reading) {
         if self.activity == Activity::Unsure
-            && self.marks.active_count == former.marks.active_count
-            && self.marks.last_change_ms != former.marks.last_change_ms
+            && self.marks.active_count == first.marks.active_count
+            && self.marks.last_change_ms != first.marks.last_change_ms
         {
             self.activity = Activity::Inactive;
+        }
+    }
+
+    /// Learns from what was read for the former snapshot, which had nothing of a new source: one that
+    /// was inactive after a change can't be active since that change, nor the other way round. The
+    /// kernel is at it, and its CPU was stopped in between: `wakeup_source_activate()` and
+    /// `wakeup_source_deactivate()` switch first, then set the times.
+    pub(super) fn compare_with_former(&mut self, former: Option<&Reading>) {
+        let (activity, changed_ms, times) = match former {
+            Some(former) => {
+                (former.activity, former.marks.last_change_ms, former.times.without_the_stretch())
+            }
+            None => (Activity::Inactive, Value::Number(0), Times::NONE),
+        };
+        if self.marks.last_change_ms != changed_ms {
+            return;
+        }
+        match (activity, self.activity) {
+            // It seems to be active since the change before, and that is in all of its times. Since
+            // it had what it has now, it changed in nothing else.
+            (Activity::Inactive, Activity::Active) => {
+                *self = Reading { times, whole: false, ..*self };
+            }
+            // Its last stretch is in none of its times.
+            (Activity::Active, Activity::Inactive) => self.whole = false,
+            _ => {}
         }
     }
 

@@ -119,6 +119,25 @@ fn sources_come_and_go_between_snapshots() {
     assert_has(sysfs.snapshot().unwrap(), &[2, 3], 2);
 }
 
+#[test]
+fn source_that_is_being_changed_is_known_by_the_former_snapshot() {
+    let tree = Tree::of([1]);
+    let mut sysfs = tree.sysfs();
+    let mut next = || sysfs.snapshot().unwrap().sources[0].clone();
+
+    assert_eq!(next(), shown(1));
+    tree.set(1, "relax_count", "3\n");
+    tree.set(1, "active_time_ms", "0\n");
+    assert!(!next().consistent, "it is inactive since it became active");
+    assert!(next().consistent, "it still is");
+    tree.set(1, "active_count", "4\n");
+    tree.set(1, "active_time_ms", "9000\n");
+    tree.set(1, "max_time_ms", "9000\n");
+    let source = next();
+    assert!(!source.consistent, "it is active since it became inactive");
+    assert_eq!(source.max_time_ns, shown(1).max_time_ns);
+}
+
 /// Sets what an attribute shows to 0.
 fn set_to_0(source: &mut Source, attribute: &str) {
     match attribute {

@@ -156,7 +156,7 @@ fn second_look_learns_from_the_first() {
     ];
 
     for (mut second, first, activity) in cases {
-        second.compare_with_former(&first);
+        second.compare_with_first(&first);
         assert_eq!(second.activity, activity);
     }
 }
@@ -168,9 +168,80 @@ fn second_look_keeps_what_is_sure() {
     let later = Marks { last_change_ms: Value::Number(1_001), ..old };
     let mut second = still(later, times([1, 51, 30, 5]), 1_002);
 
-    second.compare_with_former(&first);
+    second.compare_with_first(&first);
 
     assert_eq!(second.activity, Activity::Active);
+}
+
+#[test]
+fn source_that_is_being_activated_has_what_it_had() {
+    let relaxed = Marks { relax_count: Value::Number(3), ..marks() };
+    let activating = Marks { active_count: Value::Number(4), ..relaxed };
+    let had = times([0, 50, 30, 5]);
+    let seems = times([4_000, 4_050, 4_000, 4_005]);
+    let cases = [
+        // As the kernel shows it before and then, with and without a count of deactivations, and
+        // with the active bit set before the count.
+        (relaxed, activating),
+        (without_relax_count(relaxed), without_relax_count(activating)),
+        (without_relax_count(relaxed), without_relax_count(relaxed)),
+    ];
+
+    for (before, then) in cases {
+        let former = still(before, had, LATER_MS);
+        let mut reading = still(then, seems, LATER_MS);
+        reading.compare_with_former(Some(&former));
+        let values = reading.values();
+        assert!(values.active && !values.consistent);
+        assert_eq!((values.active_time_ns, values.total_time_ns), (0, 50 * NS_PER_MS));
+        assert_eq!(values.max_time_ns, 30 * NS_PER_MS);
+        assert_eq!(values.prevent_suspend_time_ns, 5 * NS_PER_MS);
+    }
+}
+
+#[test]
+fn source_that_is_being_deactivated_is_not_of_one_moment() {
+    let relaxed = Marks { relax_count: Value::Number(3), ..marks() };
+    let former = still(marks(), times([20, 70, 30, 5]), LATER_MS);
+    let mut reading = still(relaxed, times([0, 50, 30, 5]), LATER_MS);
+
+    reading.compare_with_former(Some(&former));
+
+    let values = reading.values();
+    assert!(!values.active && !values.consistent);
+    assert_eq!(values.total_time_ns, 50 * NS_PER_MS);
+}
+
+#[test]
+fn source_that_is_activated_for_the_first_time_has_nothing() {
+    let none = Value::Number(0);
+    let new = Marks { relax_count: none, last_change_ms: none, ..marks() };
+    let mut reading = still(new, times([9_000; 4]), LATER_MS);
+
+    reading.compare_with_former(None);
+
+    let values = reading.values();
+    assert!(values.active && !values.consistent);
+    assert_eq!((values.active_time_ns, values.total_time_ns, values.max_time_ns), (0, 0, 0));
+}
+
+#[test]
+fn source_that_is_active_since_another_change_or_was_before_is_believed() {
+    let relaxed = Marks { relax_count: Value::Number(3), ..marks() };
+    let active = Marks { last_change_ms: Value::Number(1_001), ..next_marks() };
+    let reading = |marks| still(marks, times([20, 70, 30, 5]), LATER_MS);
+    let cases = [(relaxed, active), (active, active), (marks(), marks())];
+
+    for (before, then) in cases {
+        let mut later = reading(then);
+        let former = still(before, times([0, 50, 30, 5]), LATER_MS);
+        later.compare_with_former(Some(&former));
+        assert_eq!(later.values(), reading(then).values());
+        assert!(later.values().consistent);
+    }
+    let mut unseen = reading(active);
+    unseen.compare_with_former(None);
+    assert_eq!(unseen.values(), reading(active).values());
 }
 
 #[test]
