@@ -43,6 +43,9 @@ pub const RUNS: &str = "/etc/wakeupstats/runs";
 /// PID 1 is to use.
 pub const PORT: &str = "WAKEUPSTATS_PORT";
 
+/// The variable, set on the kernel's command line, that says how long the suite `churn` is to go on.
+pub const SOAK_MINUTES: &str = "WAKEUPSTATS_SOAK_MINUTES";
+
 /// One run of a suite. As text it is `SUITE` or `SUITE/BACKEND`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Run {

@@ -4,6 +4,8 @@
 
 pub mod backend;
 pub mod bench;
+pub mod checking;
+pub mod churn;
 pub mod daemon;
 pub mod kfuncs;
 pub mod many;
@@ -12,6 +14,7 @@ pub mod objects;
 pub mod permission;
 pub mod pinning;
 pub mod power;
+pub mod report;
 pub mod selinux;
 pub mod services;
 pub mod sources;

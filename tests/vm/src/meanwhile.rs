@@ -18,7 +18,8 @@ pub fn meanwhile<R>(work: impl Fn() + Sync, test: impl FnOnce() -> R) -> R {
     })
 }
 
-struct SetOnDrop<'a>(&'a AtomicBool);
+/// Ends what goes on, also if the test panics.
+pub(crate) struct SetOnDrop<'a>(pub(crate) &'a AtomicBool);
 
 impl Drop for SetOnDrop<'_> {
     fn drop(&mut self) {

@@ -103,6 +103,13 @@ impl Sources {
         Ok(())
     }
 
+    /// Takes the source away that was added last, active or not: the kernel unregisters it before this
+    /// returns.
+    pub fn remove_last(&mut self) -> Result<()> {
+        let watched = self.watched.pop().context("no source is left")?;
+        epoll::delete(&self.epoll, &watched).context("can't stop watching a file")
+    }
+
     /// Makes source `index` active. A timer's becomes so when the timer has expired, in 1 µs.
     pub fn activate(&self, index: usize) -> Result<()> {
         match self.watched.get(index).context("no such source")? {

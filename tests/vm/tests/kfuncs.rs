@@ -7,7 +7,6 @@
 //! load, and that libbpf or the project names a kfunc as the cause.
 
 use std::cell::RefCell;
-use std::io::Write;
 use std::os::fd::AsFd;
 
 use libbpf_rs::query::{ProgInfoIter, ProgInfoQueryOptions};
@@ -17,6 +16,7 @@ use wakeupstats::load::{self, Loaded};
 use wakeupstats::walk::{Limits, Walker};
 use wakeupstats_vm::kfuncs::Kfuncs;
 use wakeupstats_vm::objects::{REFUSED, WALK};
+use wakeupstats_vm::report::show;
 use wakeupstats_vm::sources::{Sources, file_name};
 use zerocopy::{FromBytes, Immutable, IntoBytes};
 
@@ -252,15 +252,12 @@ fn projects_program_costs_the_verifier_little() {
     let stack = log.lines().find_map(|line| line.strip_prefix("stack depth ")).unwrap();
     let stack = stack.trim_start_matches("max ");
 
-    // Past libtest, which keeps what a test prints, and after the test's name.
-    writeln!(
-        std::io::stdout(),
-        "\nveristat: kernel {} program {PROGRAM}: {processed} insns processed (limit {limit}), \
+    show(format_args!(
+        "veristat: kernel {} program {PROGRAM}: {processed} insns processed (limit {limit}), \
          {states} states (peak {peak_states}, {per_insn} per insn), {insns} insns, \
          jited {jited} bytes, stack {stack} bytes",
         uname().release().to_string_lossy(),
-    )
-    .unwrap();
+    ));
     assert_eq!(limit, INSNS_LIMIT);
     assert!(insns > 0 && processed > insns && processed < INSNS_BUDGET);
     // No more can be said: newer kernels count in the peak what they keep of loops, too.

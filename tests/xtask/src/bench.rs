@@ -116,7 +116,7 @@ pub(crate) fn run(options: &Options) -> Result<bool> {
         vm.accel = options.instructions.then_some(Accel::Icount);
         // To wake a processor that halted costs the host many times what the guest does then. But
         // where instructions are counted, those of polling would be, too.
-        vm.options = if options.instructions { "" } else { "idle=poll" };
+        vm.options = if options.instructions { "" } else { "idle=poll" }.to_owned();
         vm.run(&workspace, &mut show)
     };
     let sources: Vec<String> = options.sources().iter().map(u32::to_string).collect();

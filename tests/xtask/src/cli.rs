@@ -106,6 +106,14 @@ pub(crate) struct TestOptions {
     /// --suite names one, and the tests on this machine.
     #[arg(long, value_name = "NAME", conflicts_with = "host_only")]
     pub(crate) backend: Option<Backend>,
+    /// Has the suite `churn` go on for so many minutes with each backend, not for one.
+    #[arg(
+        long,
+        value_name = "MINUTES",
+        conflicts_with = "host_only",
+        value_parser = clap::value_parser!(u64).range(1..=10_080)
+    )]
+    pub(crate) soak: Option<u64>,
     /// Only the tests on this machine.
     #[arg(long, conflicts_with = "vm_only")]
     pub(crate) host_only: bool,

@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 
 use anyhow::{Context as _, Result, bail};
-use init::{Run, Verdict};
+use init::{Run, SOAK_MINUTES, Verdict};
 
 use crate::arch::Arch;
 use crate::cli::TestOptions;
@@ -25,6 +25,9 @@ const TIME_LIMIT: u64 = 1_800;
 
 /// The suite that needs policies with less.
 const POLICY_SUITE: &str = "sepolicy";
+
+/// The suite that goes on for as long as it is told.
+const SOAK_SUITE: &str = "churn";
 
 /// What is said at the end: a line for each place that tests ran in, and whether the harness held.
 #[derive(Default)]
@@ -149,10 +152,18 @@ fn run_kernel(
     }
     let job = ["test".to_owned()].into_iter().chain(options.filters.iter().cloned()).collect();
     let mut vm = Vm::prepare(workspace, kernel, &initramfs, job, options.vm.verbose)?;
-    vm.time_limit = Some(options.vm.time_limit_or(TIME_LIMIT));
     // What is freed keeps what it held, so that a test can see the kernel's memory leak.
-    vm.options =
-        if kernel.selinux { "init_on_alloc=0 lsm=selinux enforcing=1" } else { "init_on_alloc=0" };
+    vm.options = "init_on_alloc=0".to_owned();
+    if kernel.selinux {
+        vm.options.push_str(" lsm=selinux enforcing=1");
+    }
+    let mut time_limit = TIME_LIMIT;
+    if let Some(minutes) = options.soak {
+        let soaks = runs.iter().filter(|run| run.suite() == SOAK_SUITE).count();
+        time_limit += 60 * minutes * u64::try_from(soaks).context("count the runs")?;
+        vm.options.push_str(&format!(" {SOAK_MINUTES}={minutes}"));
+    }
+    vm.time_limit = Some(options.vm.time_limit_or(time_limit));
     let mut tally = Tally::default();
     let Outcome { verdict, accel, .. } = vm.run(workspace, &mut |bytes| {
         show(bytes);

@@ -46,7 +46,7 @@ pub(crate) struct Vm<'a> {
     /// Not the best that works here, but this.
     pub(crate) accel: Option<Accel>,
     /// Options for the kernel, beside those that each run has.
-    pub(crate) options: &'static str,
+    pub(crate) options: String,
 }
 
 /// What happened on one of QEMU's streams.
@@ -109,7 +109,7 @@ impl<'a> Vm<'a> {
             time_limit: None,
             log: path("console.log"),
             accel: None,
-            options: "",
+            options: String::new(),
         })
     }
 
@@ -172,7 +172,7 @@ impl<'a> Vm<'a> {
         output: &mut dyn FnMut(&[u8]),
     ) -> Result<(End, Option<ExitStatus>, Console)> {
         let mut console = Console::new(&self.log, self.verbose)?;
-        let append = qemu::append(self.kernel, &self.job, self.verbose, self.options)?;
+        let append = qemu::append(self.kernel, &self.job, self.verbose, &self.options)?;
         let stdin = if self.interactive { Stdio::inherit() } else { Stdio::null() };
         let step = Step::new(&format!("booting {} with {accel}", self.kernel.release));
         let mut qemu = Qemu::start(accel, self.kernel, &self.initramfs, &append, stdin)?;

@@ -4,20 +4,27 @@
 //!
 //! `getSnapshot` and `getStatus` print `ok` or the error; `read` the backend and how many sources it gave; `dump`
 //! the first line of the dump, which it has written to a pipe of its own. `permission` stays, as a permission
-//! service that says yes to all; `idle` stays, and does nothing.
+//! service that says yes to all; `idle` stays, and does nothing. `check KIND SECONDS STEADY` calls for so long,
+//! checks each answer, and prints a tally.
 
 use std::io;
 use std::thread;
+use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use rsbinder::{Interface, ProcessState, Strong};
 use wakeupstats_aidl::{IWakeupStats, SnapshotBackend, SnapshotQuery, rows};
+use wakeupstats_vm::checking::{Checker, Tally};
 use wakeupstats_vm::{daemon, permission};
 
 fn main() -> Result<()> {
     let method = std::env::args().nth(1).context("no method was named")?;
     match method.as_str() {
         "idle" => {}
+        "check" => {
+            println!("{}", check()?);
+            return Ok(());
+        }
         "permission" => {
             ProcessState::init_default().map_err(|error| anyhow::anyhow!("{error}"))?;
             permission::serve(|_, _, _| true)?;
@@ -34,6 +41,14 @@ fn main() -> Result<()> {
     loop {
         thread::park();
     }
+}
+
+/// What a client found that checks each answer; the rest of the command line says how.
+fn check() -> Result<Tally> {
+    let arguments: Vec<String> = std::env::args().skip(2).collect();
+    let [kind, seconds, steady] = &arguments[..] else { bail!("not KIND SECONDS STEADY") };
+    let checker = Checker::new(daemon::service()?, steady.parse()?);
+    checker.run(kind.parse()?, Duration::from_secs(seconds.parse()?))
 }
 
 fn answer(service: &Strong<dyn IWakeupStats>, method: &str) -> Result<String> {
