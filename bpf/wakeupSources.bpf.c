@@ -12,11 +12,18 @@
 #include "records.h"
 #include "wakeupSources.h"
 
-/* Far more entries than any kernel has, but an end to the walk whatever the list looks like. */
-#define MAX_LIST (1 << 20)
+/*
+ * Far more entries than any kernel has, and a bound on how long the list is locked: whoever
+ * unregisters a source waits for that. The tests have lower ones of both.
+ */
+#ifndef MAX_LIST
+#define MAX_LIST (1 << 16)
+#endif
 
 /* A writer holds a source's lock for well under a microsecond, so few readers need a second try. */
+#ifndef MAX_READS
 #define MAX_READS 16
+#endif
 
 /* Names up to this are copied by words, in bytes. */
 #define SHORT_NAME 32

@@ -13,7 +13,7 @@ fn main() -> Result<()> {
     println!("cargo::rerun-if-changed=../../bpf");
     let out = PathBuf::from(env::var_os("OUT_DIR").context("cargo sets OUT_DIR")?);
 
-    for name in ["walk", "refused", "other_layout", "liar", "ringbuf"] {
+    for name in ["walk", "refused", "other_layout", "liar", "one_read", "ringbuf", "short_list"] {
         SkeletonBuilder::new()
             .source(Path::new("bpf").join(format!("{name}.bpf.c")))
             // The same as in service/build.rs.

@@ -14,6 +14,7 @@ pub mod objects;
 pub mod permission;
 pub mod pinning;
 pub mod power;
+pub mod raw;
 pub mod report;
 pub mod selinux;
 pub mod services;

@@ -25,5 +25,11 @@ pub static OTHER_LAYOUT: &[u8] = object!("other_layout");
 /// What has the layout, and claims more than there is.
 pub static LIAR: &[u8] = object!("liar");
 
+/// The project's program, which reads each source once, and marks what it can't read in one piece.
+pub static ONE_READ: &[u8] = object!("one_read");
+
+/// The project's program, whose walk ends after 64 sources.
+pub static SHORT_LIST: &[u8] = object!("short_list");
+
 /// A walk that sends a record for each source through a ring buffer.
 pub static RINGBUF: &[u8] = object!("ringbuf");
