@@ -20,9 +20,13 @@
 #define MAX_LIST (1 << 16)
 #endif
 
-/* A writer holds a source's lock for well under a microsecond, so few readers need a second try. */
-#ifndef MAX_READS
+/*
+ * A writer holds a source's lock for well under a microsecond, so few readers need a second try.
+ * What one source may take, and all of them together, as part of the same bound.
+ */
 #define MAX_READS 16
+#ifndef MAX_RETRIES
+#define MAX_RETRIES 4096
 #endif
 
 /* Names up to this are copied by words, in bytes. */
@@ -169,7 +173,7 @@ static __always_inline void copy_source(struct ws_args *args, struct ws_chunk *c
 
 	bpf_for (i, 0, MAX_READS) {
 		whole = copy_numbers(record, ws);
-		if (whole)
+		if (whole || args->retries >= MAX_RETRIES)
 			break;
 		args->retries++;
 	}

@@ -10,7 +10,7 @@ mod cache;
 mod rows;
 
 pub use cache::Cache;
-pub use rows::{Columns, Malformed, Source, rows};
+pub use rows::{Columns, MAX_FILE_BYTES, Malformed, Source, rows};
 
 /// The name under which the service is registered with the service manager.
 pub const SERVICE_NAME: &str = "wakeupstats";

@@ -10,8 +10,9 @@ use thiserror::Error;
 
 use crate::{FLAG_ACTIVE, FLAG_INCONSISTENT, FLAG_NAME_TRUNCATED, WakeupSnapshot, WakeupSources};
 
-/// The largest file of sources that is read: some 200,000 sources. Bytes.
-const MAX_FILE: u64 = 64 << 20;
+/// The largest file of sources that the service writes and a client reads: some 500,000 sources of a
+/// usual device. Bytes.
+pub const MAX_FILE_BYTES: u64 = 64 << 20;
 
 /// A reply that does not keep to the AIDL's words.
 #[derive(Debug, Error)]
@@ -112,7 +113,7 @@ impl<'a> Columns<'a> {
             return Ok(Columns::InReply(&snapshot.sources));
         };
         let file = File::from(file.as_ref().try_clone()?);
-        let size = file.metadata()?.len().min(MAX_FILE);
+        let size = file.metadata()?.len().min(MAX_FILE_BYTES);
         // By offset: the file's own is shared with every other descriptor of it.
         let mut bytes = vec![0; usize::try_from(size).unwrap_or(0)];
         file.read_exact_at(&mut bytes, 0)?;

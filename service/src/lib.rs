@@ -34,6 +34,7 @@ pub mod report;
 pub mod status;
 pub mod sysfs;
 pub mod table;
+pub mod throttle;
 pub mod tracker;
 pub mod walk;
 

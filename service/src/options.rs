@@ -13,6 +13,7 @@ use rustix::rand::{GetRandomFlags, getrandom};
 use wakeupstats::access::Access;
 use wakeupstats::backends::Open;
 use wakeupstats::pins::{self, Pins};
+use wakeupstats::throttle::Throttled;
 use wakeupstats::{load, pinned, sysfs};
 
 /// Serves the kernel's wakeup sources over binder, as service "wakeupstats".
@@ -179,7 +180,8 @@ pub(crate) fn new_instance() -> io::Result<i64> {
 #[cfg(target_os = "android")]
 pub(crate) fn log() {
     let config = android_logger::Config::default().with_tag("wakeupstatsd");
-    android_logger::init_once(config.with_max_level(log::LevelFilter::Info));
+    let level = log::LevelFilter::Info;
+    begin(android_logger::AndroidLogger::new(config.with_max_level(level)), level);
 }
 
 /// Sends the log to standard error, as `RUST_LOG` has it.
@@ -187,5 +189,15 @@ pub(crate) fn log() {
 pub(crate) fn log() {
     // What rsbinder says of a missing service manager is in our own error.
     const FILTER: &str = "warn,rsbinder::hub=off,wakeupstats=info,wakeupstatsd=info";
-    env_logger::Builder::from_env(env_logger::Env::default().default_filter_or(FILTER)).init();
+    let env = env_logger::Env::default().default_filter_or(FILTER);
+    let logger = env_logger::Builder::from_env(env).build();
+    let level = logger.filter();
+    begin(logger, level);
+}
+
+/// From here on there is a log. If there was one before, that stays.
+fn begin(logger: impl log::Log + 'static, level: log::LevelFilter) {
+    if log::set_boxed_logger(Box::new(Throttled::new(logger))).is_ok() {
+        log::set_max_level(level);
+    }
 }

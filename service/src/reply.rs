@@ -9,8 +9,8 @@ use rsbinder::{ParcelFileDescriptor, StatusCode};
 use rustix::fs::{MemfdFlags, SealFlags, fcntl_add_seals, memfd_create};
 use thiserror::Error;
 use wakeupstats_aidl::{
-    FLAG_ACTIVE, FLAG_INCONSISTENT, FLAG_NAME_TRUNCATED, PassedOverBackend, ServiceStatus,
-    SnapshotBackend, SnapshotOrder, SnapshotQuery, WakeupSnapshot, WakeupSources,
+    FLAG_ACTIVE, FLAG_INCONSISTENT, FLAG_NAME_TRUNCATED, MAX_FILE_BYTES, PassedOverBackend,
+    ServiceStatus, SnapshotBackend, SnapshotOrder, SnapshotQuery, WakeupSnapshot, WakeupSources,
 };
 
 use crate::model::{Backend, Source};
@@ -25,9 +25,18 @@ const MAX_INLINE: usize = 256 * 1024;
 /// What a row takes in the columns beside its names, if none is left out. Bytes.
 const ROW_BYTES: usize = 8 + 4 + 1 + 10 * 8 + 2 * 4;
 
+/// More than the parcel of the columns has beside what is in them: sizes and padding.
+const PARCEL_BYTES: usize = 1024;
+
 /// A reply that could not be made.
 #[derive(Debug, Error)]
 pub enum Error {
+    /// Clients take no larger file.
+    #[error(
+        "the sources take {0} bytes, and {MAX_FILE_BYTES} is the most that goes to a client: ask for \
+         fewer, by names, globs or a limit"
+    )]
+    TooLarge(usize),
     /// The sources do not fit into the reply, nor could a file be made for them.
     #[error("no file can be made for the {0} bytes of a large reply")]
     File(usize, #[source] io::Error),
@@ -130,8 +139,12 @@ fn backend(backend: Backend) -> SnapshotBackend {
 /// Moves sources that are too many for a reply to a file.
 pub fn move_large_sources(reply: &mut WakeupSnapshot) -> Result<(), Error> {
     let count = reply.sources.handles.len();
-    if count * ROW_BYTES + reply.sources.names.len() <= MAX_INLINE {
+    let size = count * ROW_BYTES + reply.sources.names.len();
+    if size <= MAX_INLINE {
         return Ok(());
+    }
+    if (size + PARCEL_BYTES) as u64 > MAX_FILE_BYTES {
+        return Err(Error::TooLarge(size));
     }
     let sources = std::mem::take(&mut reply.sources);
     let bytes = rsbinder::to_bytes(&sources).map_err(|error| Error::Parcel(count, error))?;
@@ -273,6 +286,18 @@ mod tests {
         let columns = reply(&SnapshotQuery { mergeByName: true, ..SnapshotQuery::default() });
 
         assert_eq!((columns.handles, columns.ids), (vec![0], Vec::new()));
+    }
+
+    #[test]
+    fn file_that_no_client_would_read_is_not_made() {
+        let mut reply = WakeupSnapshot::default();
+        let size = MAX_FILE_BYTES as usize - PARCEL_BYTES + 1;
+        reply.sources.names = vec![0; size];
+
+        let error = move_large_sources(&mut reply).unwrap_err();
+
+        assert!(matches!(error, Error::TooLarge(it) if it == size), "{error}");
+        assert_eq!(reply.sources.names.len(), size, "nothing is lost");
     }
 
     #[test]
