@@ -16,6 +16,7 @@ pub mod checkin;
 pub mod clock;
 pub mod csv;
 pub mod dump;
+pub mod glob;
 pub mod json;
 pub mod layout;
 #[cfg_attr(not(feature = "load"), path = "no_load.rs")]

@@ -7,8 +7,8 @@ use std::collections::hash_map::Entry;
 use std::collections::{HashMap, HashSet};
 
 use thiserror::Error;
-use wildmatch::WildMatch;
 
+use crate::glob::Glob;
 use crate::model::Source;
 use crate::tracker::{Row, Since, Tracker};
 
@@ -81,7 +81,7 @@ pub enum Order {
 pub struct Query {
     since: Option<Since>,
     names: HashSet<String>,
-    globs: Vec<WildMatch>,
+    globs: Vec<Glob>,
     active_only: bool,
     merge: bool,
     order: Order,
@@ -105,7 +105,7 @@ impl Query {
             return Err(Error::LongPattern(long.len()));
         }
         self.names = names.iter().cloned().collect();
-        self.globs = globs.iter().map(|glob| WildMatch::new(glob)).collect();
+        self.globs = globs.iter().map(|glob| Glob::new(glob)).collect();
         Ok(self)
     }
 
