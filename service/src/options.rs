@@ -9,6 +9,7 @@ use clap::Subcommand;
 use clap::{Args, Parser, ValueEnum};
 #[cfg(feature = "load")]
 use log::info;
+use log::{LevelFilter, Log, Metadata};
 use rustix::rand::{GetRandomFlags, getrandom};
 use wakeupstats::access::Access;
 use wakeupstats::backends::Open;
@@ -176,28 +177,38 @@ pub(crate) fn new_instance() -> io::Result<i64> {
     Ok((i64::from_ne_bytes(bytes) & i64::MAX).max(1))
 }
 
+/// What is logged. Not what rsbinder has to say, which is of what callers send: they could fill the log
+/// with it, and write there what they like. What ends the service comes as our own error.
+const FILTER: &str = "warn,rsbinder=off,wakeupstats=info,wakeupstatsd=info";
+
 /// Sends the log to logcat.
 #[cfg(target_os = "android")]
 pub(crate) fn log() {
-    let config = android_logger::Config::default().with_tag("wakeupstatsd");
-    let level = log::LevelFilter::Info;
-    begin(android_logger::AndroidLogger::new(config.with_max_level(level)), level);
+    let filter = android_logger::FilterBuilder::new().parse(FILTER).build();
+    let level = filter.filter();
+    let config = android_logger::Config::default().with_tag("wakeupstatsd").with_max_level(level);
+    begin(android_logger::AndroidLogger::new(config), move |line| filter.enabled(line), level);
+    // Init gives its services no standard error, and rsbinder catches a panic in a call.
+    std::panic::set_hook(Box::new(|panic| log::error!("{panic}")));
 }
 
 /// Sends the log to standard error, as `RUST_LOG` has it.
 #[cfg(not(target_os = "android"))]
 pub(crate) fn log() {
-    // What rsbinder says of a missing service manager is in our own error.
-    const FILTER: &str = "warn,rsbinder::hub=off,wakeupstats=info,wakeupstatsd=info";
     let env = env_logger::Env::default().default_filter_or(FILTER);
     let logger = env_logger::Builder::from_env(env).build();
     let level = logger.filter();
-    begin(logger, level);
+    // It filters by itself.
+    begin(logger, |_| true, level);
 }
 
-/// From here on there is a log. If there was one before, that stays.
-fn begin(logger: impl log::Log + 'static, level: log::LevelFilter) {
-    if log::set_boxed_logger(Box::new(Throttled::new(logger))).is_ok() {
+/// From here on there is a log, for what is wanted. If there was one before, that stays.
+fn begin(
+    logger: impl Log + 'static,
+    is_wanted: impl Fn(&Metadata<'_>) -> bool + Send + Sync + 'static,
+    level: LevelFilter,
+) {
+    if log::set_boxed_logger(Box::new(Throttled::new(logger, is_wanted))).is_ok() {
         log::set_max_level(level);
     }
 }

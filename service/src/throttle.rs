@@ -16,25 +16,26 @@ pub const PERIOD: Duration = Duration::from_secs(1);
 /// Passes lines on to a logger, but no more than [`BURST`] and one each [`PERIOD`]. What is for who
 /// looks closer, at levels debug and trace, is not bounded: somebody asked for it.
 #[derive(Debug)]
-pub struct Throttled<L> {
+pub struct Throttled<L, W> {
     logger: L,
+    is_wanted: W,
     bucket: Mutex<Bucket>,
 }
 
-impl<L> Throttled<L> {
-    /// In front of this logger.
-    pub fn new(logger: L) -> Self {
-        Throttled { logger, bucket: Mutex::new(Bucket::full(Instant::now())) }
+impl<L, W> Throttled<L, W> {
+    /// In front of this logger, for the lines that are wanted; others count for nothing.
+    pub fn new(logger: L, is_wanted: W) -> Self {
+        Throttled { logger, is_wanted, bucket: Mutex::new(Bucket::full(Instant::now())) }
     }
 }
 
-impl<L: Log> Log for Throttled<L> {
+impl<L: Log, W: Fn(&Metadata<'_>) -> bool + Send + Sync> Log for Throttled<L, W> {
     fn enabled(&self, metadata: &Metadata<'_>) -> bool {
-        self.logger.enabled(metadata)
+        self.logger.enabled(metadata) && (self.is_wanted)(metadata)
     }
 
     fn log(&self, record: &Record<'_>) {
-        if !self.logger.enabled(record.metadata()) {
+        if !self.enabled(record.metadata()) {
             return;
         }
         let taken = if record.level() > Level::Info {
@@ -143,7 +144,7 @@ mod tests {
     #[test]
     fn what_was_left_out_is_said_once_there_is_room() {
         let kept = Kept::default();
-        let log = Throttled::new(&kept);
+        let log = Throttled::new(&kept, |line: &Metadata<'_>| line.target() != "unwanted");
         (0..BURST + 5).for_each(|_| say(&log, Level::Warn, "on", "a line"));
 
         log.bucket.lock().unwrap().filled -= PERIOD;
@@ -160,9 +161,10 @@ mod tests {
     #[test]
     fn what_somebody_asked_for_passes_and_what_nobody_reads_counts_for_nothing() {
         let kept = Kept::default();
-        let log = Throttled::new(&kept);
+        let log = Throttled::new(&kept, |line: &Metadata<'_>| line.target() != "unwanted");
 
         (0..1_000).for_each(|_| say(&log, Level::Warn, "off", "a line"));
+        (0..1_000).for_each(|_| say(&log, Level::Warn, "unwanted", "a line"));
         (0..1_000).for_each(|_| say(&log, Level::Debug, "on", "a line"));
         say(&log, Level::Info, "on", "another");
 
