@@ -278,15 +278,21 @@ fn us_as_ms(ns: i64) -> String {
 
 /// Text in which what would move a terminal's cursor, or shows nothing, is escaped.
 pub fn escape(text: &str) -> String {
-    let visible = |char: char| char.width().is_some_and(|width| width > 0);
     text.chars().fold(String::new(), |mut escaped, char| {
-        if visible(char) {
+        if is_visible(char) {
             escaped.push(char);
         } else {
             escaped.extend(char.escape_default());
         }
         escaped
     })
+}
+
+/// Whether it is neither without a width, nor what Unicode has for a control, a format or a separator: some of those
+/// are said to have a width, as what breaks a line (U+2028).
+pub fn is_visible(char: char) -> bool {
+    let is_printable = matches!(char, '"' | '\'' | '\\') || char.escape_debug().len() == 1;
+    is_printable && char.width().is_some_and(|width| width > 0)
 }
 
 /// The columns that visible text takes.

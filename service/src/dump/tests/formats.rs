@@ -155,6 +155,34 @@ fn hostile_names_stay_in_their_columns_and_no_cell_of_csv_is_a_formula() {
 }
 
 #[test]
+fn what_is_not_seen_is_written_out_in_table_and_json() {
+    // Each of another kind: C0, DEL, C1, formats that have a width and that have none, what breaks a
+    // line, and what takes two units of UTF-16.
+    const UNSEEN: &str =
+        "\u{1b}\u{7f}\u{9b}\u{ad}\u{600}\u{202e}\u{2028}\u{2029}\u{fff9}\u{13430}\u{e0041}";
+    const SEEN: &str = "a\"b'c\\日本";
+    let names: Vec<String> = UNSEEN.chars().map(String::from).chain([SEEN.to_owned()]).collect();
+    let sources = (1..).zip(&names).map(|(id, name)| source(id, name));
+    let tracker = tracker(sources.collect());
+
+    let table = dump(&tracker, &[]);
+    let json = dump(&tracker, &["--sort", "kernel", "--json"]);
+
+    for text in [&table, &json] {
+        assert!(!text.chars().any(|char| UNSEEN.contains(char)), "{text}");
+    }
+    for char in UNSEEN.chars() {
+        let escaped = format!("\n{} ", char.escape_unicode());
+        assert!(table.contains(&escaped), "{escaped} {table}");
+    }
+    assert!(table.contains(&format!("\n{SEEN} ")), "{table}");
+    assert!(json.contains(r#""\u2028""#) && json.contains(r#""\udb40\udc41""#), "{json}");
+    assert!(json.contains(r#""a\"b'c\\日本""#), "{json}");
+    let rows = read_json(&serde_json::from_str(&json).unwrap());
+    assert_eq!(rows.into_iter().map(|row| row.source.name).collect::<Vec<_>>(), names);
+}
+
+#[test]
 fn schema_knows_every_field() {
     let schema: Json = serde_json::from_str(include_str!("../../../dump.schema.json")).unwrap();
     let required = |name: &str| -> Vec<String> {
