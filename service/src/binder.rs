@@ -8,18 +8,19 @@ use std::time::Duration;
 
 use log::warn;
 use rsbinder::{
-    BinderResult, ExceptionCode, Interface, ProcessState, Status, StatusCode, Strong, hub,
+    Binder, BinderResult, ExceptionCode, Interface, ProcessState, Status, StatusCode, hub,
 };
 use thiserror::Error;
 use wakeupstats_aidl::{
-    BnWakeupStats, ERROR_READ_FAILED, ERROR_REPLY_FAILED, IWakeupStats, SERVICE_NAME,
-    ServiceStatus, SnapshotQuery, WakeupSnapshot,
+    ERROR_READ_FAILED, ERROR_REPLY_FAILED, IWakeupStats, SERVICE_NAME, ServiceStatus,
+    SnapshotQuery, WakeupSnapshot,
 };
 
 use crate::access::{self, Access};
 use crate::backends::NoneWorks;
 use crate::chain;
 use crate::dump::{self, Request};
+use crate::gate::Gate;
 use crate::places::Places;
 use crate::query;
 use crate::reader::Reader;
@@ -107,8 +108,8 @@ impl WakeupStats {
     /// Registers the service and serves calls. Does not return unless that fails.
     pub fn serve(self) -> Result<(), Error> {
         ProcessState::start_thread_pool();
-        let service: Strong<dyn IWakeupStats> = BnWakeupStats::new_binder(self);
-        hub::add_service(SERVICE_NAME, service).map_err(Error::NotRegistered)?;
+        let service = Binder::new(Gate::new(self));
+        hub::add_service(SERVICE_NAME, service.as_binder()).map_err(Error::NotRegistered)?;
         ProcessState::join_thread_pool().map_err(Error::ThreadPool)
     }
 

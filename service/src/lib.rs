@@ -16,6 +16,7 @@ pub mod checkin;
 pub mod clock;
 pub mod csv;
 pub mod dump;
+pub mod gate;
 pub mod glob;
 pub mod json;
 pub mod layout;
