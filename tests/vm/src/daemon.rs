@@ -3,7 +3,7 @@
 
 use std::io::Read;
 use std::os::unix::process::CommandExt;
-use std::process::{Child, Command, Output, Stdio};
+use std::process::{Child, ChildStderr, Command, Output, Stdio};
 use std::thread::{self, sleep};
 use std::time::{Duration, Instant};
 
@@ -68,14 +68,23 @@ impl Daemon {
         Self::start_as_system(PATH_WITHOUT_LOADER, options)
     }
 
+    /// Starts the daemon likewise. What it logs is for [`Daemon::take_log`], and must be read.
+    pub fn start_logging_without_privilege() -> Result<Self> {
+        Self::spawn_as_system(Command::new(PATH_WITHOUT_LOADER).stderr(Stdio::piped()))
+    }
+
     /// Starts this daemon as user and group system, with an empty capability set and no way to get
     /// another.
     pub fn start_as_system(path: &str, options: &[&str]) -> Result<Self> {
+        Self::spawn_as_system(quiet(path).args(options))
+    }
+
+    fn spawn_as_system(command: &mut Command) -> Result<Self> {
         let start = || {
             // Of this thread, from which the daemon inherits it.
             set_no_new_privs(true).context("can't set no_new_privs")?;
             keep_only(CapabilitySet::empty());
-            Self::spawn(quiet(path).args(options).uid(SYSTEM).gid(SYSTEM))
+            Self::spawn(command.uid(SYSTEM).gid(SYSTEM))
         };
         let started = thread::scope(|scope| scope.spawn(start).join());
         started.map_err(|_| anyhow::anyhow!("the thread that starts the daemon panicked"))?
@@ -84,6 +93,11 @@ impl Daemon {
     /// Starts the daemon as root, and keeps what it logs.
     pub fn start_logging() -> Result<Self> {
         Self::spawn(Command::new(PATH).stderr(Stdio::piped()))
+    }
+
+    /// What the daemon logs, if that is kept.
+    pub fn take_log(&mut self) -> Option<ChildStderr> {
+        self.0.stderr.take()
     }
 
     /// Kills the daemon and returns what it has logged.

@@ -2,16 +2,13 @@
 #![cfg(test)]
 //! Who is let in, and who is turned away with what words.
 
-use std::os::fd::OwnedFd;
 use std::process::{Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use rustix::fs::{OFlags, fcntl_setfl};
-use rustix::io::write;
-use rustix::pipe::{PipeFlags, pipe_with};
 use wakeupstats_vm::daemon::{self, Daemon, SHELL, call_as, dump_as, spawn_as};
 use wakeupstats_vm::permission;
+use wakeupstats_vm::pipes;
 
 /// A uid that the service manager's policy does not know; with SELinux it is an application's.
 const STRANGER: u32 = 9_999;
@@ -82,21 +79,12 @@ fn without_a_permission_service_nobody_is_let_in() {
     assert!(begin.elapsed() < REFUSAL_LIMIT);
 }
 
-/// The write end of a pipe that has no room left, and its read end.
-fn full_pipe() -> (OwnedFd, OwnedFd) {
-    let (read_end, write_end) = pipe_with(PipeFlags::CLOEXEC).unwrap();
-    fcntl_setfl(&write_end, OFlags::NONBLOCK).unwrap();
-    while write(&write_end, &[b'x'; 4096]).is_ok() {}
-    fcntl_setfl(&write_end, OFlags::empty()).unwrap();
-    (read_end, write_end)
-}
-
 #[test]
 fn refused_dumps_that_nobody_reads_keep_nobody_else_from_dumping() {
     let _daemon = Daemon::start().unwrap();
     let mut refused = Vec::new();
     for _ in 0..REFUSED {
-        let (read_end, write_end) = full_pipe();
+        let (read_end, write_end) = pipes::full().unwrap();
         let mut command = Command::new("/bin/rsb_service");
         command.args(["dump", "wakeupstats"]).stdout(write_end).stderr(Stdio::null());
         refused.push((spawn_as(SHELL, &mut command).unwrap(), read_end));

@@ -3,9 +3,10 @@
 //! does what is named, and prints one line.
 //!
 //! `getSnapshot` and `getStatus` print `ok` or the error; `read` the backend and how many sources it gave; `dump`
-//! the first line of the dump, which it has written to a pipe of its own. `permission` stays, as a permission
-//! service that says yes to all; `idle` stays, and does nothing. `check KIND SECONDS STEADY` calls for so long,
-//! checks each answer, and prints a tally.
+//! the first line of the dump, which it has written to a pipe of its own; `hostile` how many malformed
+//! transactions it has sent, and how they ended. `permission` stays, as a permission service that says yes to
+//! all; `idle` stays, and does nothing. `check KIND SECONDS STEADY` calls for so long, checks each answer, and
+//! prints a tally.
 
 use std::io;
 use std::thread;
@@ -14,7 +15,8 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail};
 use rsbinder::{Interface, ProcessState, Strong};
 use wakeupstats_aidl::{IWakeupStats, SnapshotBackend, SnapshotQuery, rows};
-use wakeupstats_vm::checking::{Checker, Tally};
+use wakeupstats_vm::checking::{self, Checker};
+use wakeupstats_vm::hostile::{self, Tally};
 use wakeupstats_vm::{daemon, permission};
 
 fn main() -> Result<()> {
@@ -44,7 +46,7 @@ fn main() -> Result<()> {
 }
 
 /// What a client found that checks each answer; the rest of the command line says how.
-fn check() -> Result<Tally> {
+fn check() -> Result<checking::Tally> {
     let arguments: Vec<String> = std::env::args().skip(2).collect();
     let [kind, seconds, steady] = &arguments[..] else { bail!("not KIND SECONDS STEADY") };
     let checker = Checker::new(daemon::service()?, steady.parse()?);
@@ -69,6 +71,7 @@ fn answer(service: &Strong<dyn IWakeupStats>, method: &str) -> Result<String> {
             Err(error) => Err(error),
         },
         "dump" => return dump(service),
+        "hostile" => return hostile(service),
         _ => bail!("no such method: {method}"),
     };
     Ok(result.unwrap_or_else(|error| {
@@ -87,4 +90,13 @@ fn dump(service: &Strong<dyn IWakeupStats>) -> Result<String> {
     }
     let text = reading.join().map_err(|_| anyhow::anyhow!("the reader panicked"))??;
     Ok(text.lines().next().unwrap_or_default().to_owned())
+}
+
+/// Sends whatever is wrong.
+fn hostile(service: &Strong<dyn IWakeupStats>) -> Result<String> {
+    let binder = service.as_binder();
+    let proxy = binder.as_proxy().context("the service is in this process")?;
+    let mut tally = Tally::default();
+    hostile::for_each(proxy, |mut trial| tally.send(proxy, &mut trial))?;
+    Ok(tally.to_string())
 }
