@@ -1,15 +1,18 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Rust bindings of `android.system.wakeupstats`, generated from the AIDL by rsbinder-aidl, and what
-//! a client in Rust wants on top: plain rows ([`rows()`], or without a copy [`Columns::rows`]) and a
-//! copy that is kept up to date by what changed ([`Cache`]).
+//! a client in Rust wants on top: plain rows ([`rows()`], or without a copy [`Columns::rows`]), a copy
+//! that is kept up to date by what changed ([`Cache`]), and a [`Client`] that keeps one, and finds the
+//! service again after its restart.
 //!
-//! The AIDL files document each method, field and unit. Where to start: [`IWakeupStats`], which is
-//! registered with the service manager as [`SERVICE_NAME`].
+//! The AIDL files document each method, field and unit. Where to start: [`Client`]; or [`IWakeupStats`],
+//! which is registered with the service manager as [`SERVICE_NAME`].
 
 mod cache;
+mod client;
 mod rows;
 
 pub use cache::Cache;
+pub use client::{Client, Error as ClientError};
 pub use rows::{Columns, MAX_FILE_BYTES, Malformed, Source, rows};
 
 /// The name under which the service is registered with the service manager.
