@@ -3,12 +3,15 @@
 
 use std::error::Error as StdError;
 use std::io;
+use std::process;
 use std::sync::Arc;
-use std::time::Duration;
+use std::thread::sleep;
+use std::time::{Duration, Instant};
 
-use log::warn;
+use log::{error, warn};
 use rsbinder::{
-    Binder, BinderResult, ExceptionCode, Interface, ProcessState, Status, StatusCode, hub,
+    Binder, BinderResult, DeathRecipient, ExceptionCode, Interface, ProcessState, Status,
+    StatusCode, WIBinder, hub,
 };
 use thiserror::Error;
 use wakeupstats_aidl::{
@@ -32,6 +35,13 @@ const MAX_DUMPS: usize = 4;
 /// How many refusals of a dump, likewise.
 const MAX_REFUSALS: usize = 2;
 
+/// How long the service manager may take to come up beside the service: where it has died, init starts
+/// both at once.
+const MANAGER_WAIT: Duration = Duration::from_secs(5);
+
+/// Between two looks whether it has.
+const MANAGER_PAUSE: Duration = Duration::from_millis(100);
+
 /// Why a call failed, or the service could not begin.
 #[derive(Debug, Error)]
 pub enum Error {
@@ -47,6 +57,12 @@ pub enum Error {
         "no service manager answers on binder: start it first (rsb_hub, on Android servicemanager)"
     )]
     NoServiceManager(#[source] StatusCode),
+    /// What knew the service has died.
+    #[error(
+        "the service manager died, and with it what it knew of {SERVICE_NAME}: whoever starts this \
+         process must start it again, to be registered with the next one"
+    )]
+    ServiceManagerDied,
     /// The service manager would not register the service.
     #[error(
         "the service manager refuses to register {SERVICE_NAME}: its policy must allow this \
@@ -76,11 +92,29 @@ pub enum Error {
     Dump(#[from] io::Error),
 }
 
-/// Opens binder and finds the service manager.
+/// Opens binder and finds the service manager, for which it waits a little.
 pub fn open() -> Result<(), Error> {
     ProcessState::init_default().map_err(Error::NoDevice)?;
-    hub::default().map_err(Error::NoServiceManager)?;
+    let begin = Instant::now();
+    while let Err(error) = hub::default() {
+        if begin.elapsed() > MANAGER_WAIT {
+            return Err(Error::NoServiceManager(error));
+        }
+        sleep(MANAGER_PAUSE);
+    }
     Ok(())
+}
+
+/// Ends the process when the service manager has died: nobody would find the service any more. (It can't
+/// register anew: rsbinder, as libbinder, has done with a binder whose death it has told, and this one is
+/// the only one of its kind.)
+struct ServiceManagerDeath;
+
+impl DeathRecipient for ServiceManagerDeath {
+    fn binder_died(&self, _who: &WIBinder) {
+        error!("{}", Error::ServiceManagerDied);
+        process::exit(1);
+    }
 }
 
 /// The service.
@@ -108,6 +142,10 @@ impl WakeupStats {
     /// Registers the service and serves calls. Does not return unless that fails.
     pub fn serve(self) -> Result<(), Error> {
         ProcessState::start_thread_pool();
+        // Before it knows the service, so that no death goes unnoticed.
+        let manager = ProcessState::as_self().context_object().map_err(Error::NoServiceManager)?;
+        let death = Arc::new(ServiceManagerDeath);
+        manager.link_to_death_arc(&death).map_err(Error::NoServiceManager)?;
         let service = Binder::new(Gate::new(self));
         hub::add_service(SERVICE_NAME, service.as_binder()).map_err(Error::NotRegistered)?;
         ProcessState::join_thread_pool().map_err(Error::ThreadPool)

@@ -4,10 +4,12 @@
 
 pub mod backend;
 pub mod bench;
+pub mod binder_device;
 pub mod checking;
 pub mod churn;
 pub mod daemon;
 pub mod hostile;
+pub mod kept;
 pub mod kfuncs;
 pub mod many;
 pub mod meanwhile;

@@ -6,11 +6,20 @@ use std::fs;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 use init::property::Properties;
+use init::supervisor::Supervisor;
+
+use crate::daemon;
 
 /// Between two looks.
 const PAUSE: Duration = Duration::from_millis(20);
+
+/// The daemon, as its rc file names it.
+pub const DAEMON: &str = "wakeupstatsd";
+
+/// Starting takes some ten milliseconds, and registering some more.
+pub const SOON: Duration = Duration::from_secs(10);
 
 /// What init says when bpfloader is done, and what the services wait for.
 pub const BPF_LOADED: &str = "bpf.progs_loaded";
@@ -66,4 +75,55 @@ impl Service {
     pub fn order(&self, what: &str) -> Result<()> {
         Ok(self.properties.set(&format!("ctl.{what}"), &self.name)?)
     }
+}
+
+/// Stops services of the guest's init when this is dropped, and waits until nobody finds the daemon any more.
+#[derive(Debug)]
+pub struct Stop(pub Vec<Service>);
+
+impl Drop for Stop {
+    fn drop(&mut self) {
+        for service in &self.0 {
+            // The next test will say so if this fails.
+            let _ = service.order("stop");
+            let _ = service.wait_for("stopped", SOON);
+        }
+        // The service manager learns of the death a little later.
+        let begin = Instant::now();
+        while daemon::service().is_ok() && begin.elapsed() < SOON {
+            sleep(Duration::from_millis(5));
+        }
+    }
+}
+
+/// Ends an init of a test's own, and its services, when this is dropped, so that a test which fails does not
+/// wait for it for good.
+#[derive(Debug)]
+pub struct ShutDown(pub Properties);
+
+impl Drop for ShutDown {
+    fn drop(&mut self) {
+        // Who waits for it to end will say so if this fails.
+        let _ = Supervisor::shut_down(&self.0);
+    }
+}
+
+/// Waits until the daemon, which someone else starts, is registered.
+pub fn wait_until_registered() -> Result<()> {
+    let begin = Instant::now();
+    while daemon::service().is_err() {
+        ensure!(begin.elapsed() < SOON, "the daemon did not register");
+        sleep(PAUSE);
+    }
+    Ok(())
+}
+
+/// The daemon by its rc file, started by the guest's init, and registered.
+pub fn start_daemon() -> Result<(Service, Stop)> {
+    let service = Service::new(Properties::of_init(), DAEMON);
+    let stop = Stop(vec![service.clone()]);
+    service.order("start")?;
+    service.wait_for("running", SOON)?;
+    wait_until_registered()?;
+    Ok((service, stop))
 }

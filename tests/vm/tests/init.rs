@@ -19,45 +19,15 @@ use wakeupstats_vm::backend;
 use wakeupstats_vm::daemon::{self, SYSTEM};
 use wakeupstats_vm::kfuncs::Kfuncs;
 use wakeupstats_vm::pinning::status;
-use wakeupstats_vm::services::{BPF_LOADED, Service};
+use wakeupstats_vm::services::{BPF_LOADED, DAEMON, SOON, Service, Stop, wait_until_registered};
 
-const DAEMON: &str = "wakeupstatsd";
 const LOADER: &str = "wakeupstatsd-load";
-
-/// Starting takes some ten milliseconds, and registering some more.
-const SOON: Duration = Duration::from_secs(10);
 
 /// The daemon's, as its file has it.
 const RESTART_PERIOD: Duration = Duration::from_secs(30);
 
-/// Stops the services when a test ends.
-struct Stop(Vec<Service>);
-
-impl Drop for Stop {
-    fn drop(&mut self) {
-        for service in &self.0 {
-            // The next test will say so if this fails.
-            let _ = service.order("stop");
-            let _ = service.wait_for("stopped", SOON);
-        }
-        // The service manager learns of the death a little later.
-        let begin = Instant::now();
-        while daemon::service().is_ok() && begin.elapsed() < SOON {
-            sleep(Duration::from_millis(5));
-        }
-    }
-}
-
 fn service(name: &str) -> Service {
     Service::new(Properties::of_init(), name)
-}
-
-fn wait_until_registered() {
-    let begin = Instant::now();
-    while daemon::service().is_err() {
-        assert!(begin.elapsed() < SOON, "the daemon did not register");
-        sleep(Duration::from_millis(20));
-    }
 }
 
 #[test]
@@ -72,7 +42,7 @@ fn services_start_when_bpf_programs_are_loaded_and_need_no_more_than_their_files
 
     daemon.wait_for("running", SOON).unwrap();
     loader.wait_for("stopped", SOON).unwrap();
-    wait_until_registered();
+    wait_until_registered().unwrap();
     let expected = if Kfuncs::of_this_kernel().exist() {
         let is_systems = |it: Metadata| (it.uid(), it.gid(), it.mode() & 0o777);
         for pin in [Pins::new(DEFAULT_DIR).program(), Pins::new(DEFAULT_DIR).map()] {
@@ -137,7 +107,7 @@ fn who_waits_for_the_service_has_init_start_it() {
     Properties::of_init().set("ctl.interface_start", "aidl/wakeupstats").unwrap();
 
     daemon.wait_for("running", SOON).unwrap();
-    wait_until_registered();
+    wait_until_registered().unwrap();
 }
 
 /// What an init makes of a file, to someone who looks for some 35 s.

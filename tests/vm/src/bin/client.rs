@@ -4,17 +4,22 @@
 //!
 //! `getSnapshot` and `getStatus` print `ok` or the error; `read` the backend and how many sources it gave; `dump`
 //! the first line of the dump, which it has written to a pipe of its own; `hostile` how many malformed
-//! transactions it has sent, and how they ended. `permission` stays, as a permission service that says yes to
-//! all; `idle` stays, and does nothing. `check KIND SECONDS STEADY` calls for so long, checks each answer, and
-//! prints a tally.
+//! transactions it has sent, and how they ended. `check KIND SECONDS STEADY` calls for so long, checks each
+//! answer, and prints a tally. These stay: `permission`, as a permission service that says yes to all; `idle`,
+//! which does nothing; `watch`, which prints a line for each life of the service that it meets; `snapshots`, which
+//! asks for everything without a pause; and `flood`, which does so without waiting for an answer. `enter CGROUP
+//! PROGRAM…` becomes that program, in that control group.
 
+use std::fs;
 use std::io;
+use std::os::unix::process::CommandExt;
+use std::process::Command;
 use std::thread;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
-use rsbinder::{Interface, ProcessState, Strong};
-use wakeupstats_aidl::{IWakeupStats, SnapshotBackend, SnapshotQuery, rows};
+use rsbinder::{FIRST_CALL_TRANSACTION, FLAG_ONEWAY, Interface, ProcessState, Strong};
+use wakeupstats_aidl::{Client, IWakeupStats, SnapshotBackend, SnapshotQuery, rows};
 use wakeupstats_vm::checking::{self, Checker};
 use wakeupstats_vm::hostile::{self, Tally};
 use wakeupstats_vm::{daemon, permission};
@@ -27,6 +32,12 @@ fn main() -> Result<()> {
             println!("{}", check()?);
             return Ok(());
         }
+        "enter" => return enter(),
+        "watch" => return watch(),
+        "snapshots" => loop {
+            daemon::service()?.getSnapshot(&SnapshotQuery::default())?;
+        },
+        "flood" => return flood(),
         "permission" => {
             ProcessState::init_default().map_err(|error| anyhow::anyhow!("{error}"))?;
             permission::serve(|_, _, _| true)?;
@@ -99,4 +110,39 @@ fn hostile(service: &Strong<dyn IWakeupStats>) -> Result<String> {
     let mut tally = Tally::default();
     hostile::for_each(proxy, |mut trial| tally.send(proxy, &mut trial))?;
     Ok(tally.to_string())
+}
+
+/// Goes where it is told, and is another program from then on.
+fn enter() -> Result<()> {
+    let mut arguments = std::env::args().skip(2);
+    let cgroup = arguments.next().context("no control group")?;
+    fs::write(format!("{cgroup}/cgroup.procs"), "0").context("can't enter the control group")?;
+    Err(Command::new(arguments.next().context("no program")?).args(arguments).exec().into())
+}
+
+/// Keeps up with the sources, through all restarts.
+fn watch() -> Result<()> {
+    let mut client = Client::connect(Duration::from_secs(30))?;
+    let mut instance = 0;
+    loop {
+        let snapshot = client.update()?;
+        if snapshot.instance != instance {
+            instance = snapshot.instance;
+            println!("instance {instance}, restarts {}", client.restarts());
+        }
+        thread::sleep(Duration::from_millis(20));
+    }
+}
+
+/// Calls as one does who wants no answer, which no client can by the AIDL.
+fn flood() -> Result<()> {
+    let binder = daemon::service()?.as_binder();
+    let proxy = binder.as_proxy().context("the service is in this process")?;
+    let mut data = proxy.prepare_transact(true)?;
+    // What waits when this ends is done all the same, by one thread at a time, and is not to take long.
+    data.write(&SnapshotQuery { maxAgeMs: 1_000, limit: 5, ..SnapshotQuery::default() })?;
+    loop {
+        // When there is no room for more it fails, and there will be.
+        let _ = proxy.submit_transact(FIRST_CALL_TRANSACTION, &data, FLAG_ONEWAY);
+    }
 }
