@@ -77,6 +77,10 @@ pub enum Error {
     /// The directory was there, but can't be listed now.
     #[error("the wakeup sources in sysfs can't be listed")]
     List(#[source] io::Error),
+    /// It was listed, but what it takes to read all of it is not there: files or memory. To leave out what
+    /// could not be read would be to say that it is gone.
+    #[error("wakeup{0} in sysfs can't be read now: {1}")]
+    Want(u32, Problem),
 }
 
 /// Reads `/sys/class/wakeup`.
@@ -204,6 +208,9 @@ impl Sysfs {
         rows.sort_by_key(|row| Reverse(row.listed.ino));
         let problem = |row: &Row| row.problem.map(|problem| (row.listed.id, problem));
         let incomplete: Vec<_> = rows.iter().filter_map(problem).collect();
+        if let Some(&(id, problem)) = left_out.iter().chain(&incomplete).find(|it| it.1.is_want()) {
+            return Err(Error::Want(id, problem));
+        }
         let sources: Vec<Source> = rows.into_iter().map(Row::into_source).collect();
         self.highest_id = sources.iter().map(|source| source.id).max().unwrap_or(0);
         let messages = [self.left_out.message(&left_out), self.incomplete.message(&incomplete)];

@@ -33,7 +33,7 @@ const MAX_MS: u64 = (i64::MAX / NS_PER_MS).cast_unsigned();
 /// An attribute that can't be used.
 #[derive(Clone, Copy, Debug, Error)]
 #[error("{attribute}: {reason}")]
-pub(super) struct Problem {
+pub struct Problem {
     attribute: &'static str,
     reason: Reason,
 }
@@ -51,6 +51,11 @@ enum Reason {
 impl Problem {
     pub(super) fn new(attribute: &'static str, errno: Errno) -> Self {
         Problem { attribute, reason: errno.into() }
+    }
+
+    /// Whether it lies with this process, or the system, and not with the attribute.
+    pub(super) fn is_want(self) -> bool {
+        matches!(self.reason, Reason::Unreadable(Errno::MFILE | Errno::NFILE | Errno::NOMEM))
     }
 
     /// Whether there is no such attribute at all.
