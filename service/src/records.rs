@@ -8,7 +8,10 @@
 use thiserror::Error;
 use zerocopy::{FromBytes, IntoBytes};
 
-use crate::layout::{WS_ACTIVE, WS_AUTOSLEEP, WS_INCONSISTENT, WS_NAME_CUT, ws_chunk, ws_record};
+use crate::layout::{
+    WS_ACTIVE, WS_AUTOSLEEP, WS_DEVICE_LEN, WS_INCONSISTENT, WS_NAME_CUT, WS_NAME_LEN, ws_chunk,
+    ws_record,
+};
 use crate::model::Source;
 
 /// A chunk that does not hold what its header says: not written by our program.
@@ -118,6 +121,9 @@ fn split(words: &[u64]) -> Option<(&[u64], &[u64])> {
 
 fn parse(words: &[u64]) -> Option<Parsed<'_>> {
     let (record, strings) = ws_record::ref_from_prefix(words.as_bytes()).ok()?;
+    if u32::from(record.name_len) > WS_NAME_LEN || u32::from(record.device_len) > WS_DEVICE_LEN {
+        return None;
+    }
     let (name, strings) = strings.split_at_checked(record.name_len.into())?;
     let device = strings.get(..record.device_len.into())?;
     Some(Parsed { record, name, device })
@@ -402,6 +408,19 @@ mod tests {
     #[test]
     fn empty_chunk_has_no_sources() {
         assert_eq!(decoded(&[]), []);
+    }
+
+    #[test]
+    fn names_longer_than_the_program_writes_are_malformed() {
+        let result = |name: &[u8], device: &[u8]| {
+            let (mut sources, mut before) = (Vec::new(), Vec::new());
+            let chunk = chunk(&[(active_record(), name, device)]);
+            decode(&chunk, NOW, &mut Refill::new(&mut sources, &mut before))
+        };
+
+        assert!(result(&[b'n'; 255], &[b'd'; 127]).is_ok());
+        assert!(result(&[b'n'; 256], b"").is_err());
+        assert!(result(b"", &[b'd'; 128]).is_err());
     }
 
     #[test]
