@@ -7,7 +7,7 @@ use anyhow::{Context as _, Result};
 
 use crate::progress::say;
 use crate::workspace::Workspace;
-use crate::{aidl, android, api, bp, packages, rc, sepolicy_check, tidy};
+use crate::{aidl, android, api, bp, deps, packages, rc, sepolicy_check, tidy};
 
 /// A check, and what puts right what it finds.
 struct Check {
@@ -24,6 +24,7 @@ const CHECKS: &[Check] = &[
     Check { name: "android bp", run: bp::check, fix: "edit the files that it names" },
     Check { name: "init rc", run: rc::check, fix: "edit the files that it names" },
     Check { name: "sepolicy", run: sepolicy_check::check, fix: "edit the policy as it says" },
+    Check { name: "deps", run: deps::check, fix: "choose another crate, or edit tests/deps.toml" },
     Check { name: "tidy", run: tidy::run, fix: "edit the files that it names" },
     Check {
         name: "clippy",

@@ -8,7 +8,7 @@ use clap::{Args, Parser, Subcommand};
 
 use crate::arch::Arch;
 use crate::table::Backend;
-use crate::{api, bench, check, jobs, tests};
+use crate::{api, bench, check, fuzz, jobs, tests};
 
 /// Builds, boots, tests and checks wakeupstatsd.
 ///
@@ -35,6 +35,10 @@ enum Command {
     /// only a few run there unless --arch or --kernel asks for them, and none with --suite or
     /// --backend alone.
     Test(TestOptions),
+    /// Runs the fuzz targets of tests/fuzz: what comes from others must do no harm, whatever it is.
+    ///
+    /// They begin with the inputs that are kept in tests/fuzz/corpus.
+    Fuzz(fuzz::Options),
     /// Boots a kernel with the kfuncs and shows the service at work.
     Demo(VmOptions),
     /// Boots a kernel with the kfuncs and measures every way to read the wakeup sources, by turns.
@@ -150,6 +154,7 @@ impl Arguments {
     pub(crate) fn run(self) -> Result<bool> {
         match self.command {
             Command::Test(options) => tests::run(&options),
+            Command::Fuzz(options) => fuzz::run(&options),
             Command::Demo(options) => jobs::demo(&options),
             Command::Bench(options) => bench::run(&options),
             Command::Shell(options) => jobs::shell(&options),

@@ -19,7 +19,7 @@ use crate::workspace::Workspace;
 pub(crate) const SUITES_PACKAGE: &str = "wakeupstats-vm";
 const PACKAGES: &[&str] = &["init", DAEMON, SUITES_PACKAGE];
 /// The daemon: package and program.
-const DAEMON: &str = "wakeupstatsd";
+pub(crate) const DAEMON: &str = "wakeupstatsd";
 /// The daemon as a device has it, without the loader.
 pub(crate) const ON_DEVICE: &str = "system/bin/wakeupstatsd";
 /// The daemon with the loader, as an engineering build of a device has it beside that.

@@ -28,6 +28,9 @@ pub(crate) const BUILD: &[Package] = &[
     Package { name: "zlib1g-dev", reason: "libelf links zlib statically" },
 ];
 
+/// To build the fuzz targets.
+pub(crate) const FUZZ: &[Package] = &[Package { name: "g++", reason: "compiles libFuzzer" }];
+
 /// To boot a VM of any architecture.
 pub(crate) const VM: &[Package] = &[Package {
     name: "debian-archive-keyring",

@@ -8,6 +8,7 @@ use init::{Run, SOAK_MINUTES, Verdict};
 
 use crate::arch::Arch;
 use crate::cli::TestOptions;
+use crate::fuzz;
 use crate::guest::{self, Programs};
 use crate::host;
 use crate::initramfs::Initramfs;
@@ -73,6 +74,13 @@ pub(crate) fn run(options: &TestOptions) -> Result<bool> {
     let mut summary = Summary::default();
     if on_host {
         summary.add("this machine", host::run(&workspace, &options.filters)?);
+    }
+    // A filter is of names, which the targets' are none of.
+    if on_host && options.filters.is_empty() {
+        match fuzz::test(&workspace) {
+            Ok(count) => summary.add("fuzz targets", count),
+            Err(error) => summary.add_harness_failure("fuzz targets", &error),
+        }
     }
     for arch in archs {
         let plan = plan.iter().filter(|(source, _)| source.arch == arch);

@@ -64,6 +64,16 @@ impl Workspace {
         self.metadata.target_directory.join("android").into_std_path_buf()
     }
 
+    /// Cargo's target directory for the fuzz targets, and what their runs leave.
+    pub(crate) fn fuzz_target(&self) -> PathBuf {
+        self.metadata.target_directory.join("fuzz").into_std_path_buf()
+    }
+
+    /// All packages of the dependency graph, the project's own among them.
+    pub(crate) fn packages(&self) -> &[Package] {
+        &self.metadata.packages
+    }
+
     /// A package of the dependency graph, by its name.
     pub(crate) fn package(&self, name: &str) -> Result<&Package> {
         let package = self.metadata.packages.iter().find(|package| package.name == name);
