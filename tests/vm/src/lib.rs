@@ -8,6 +8,7 @@ pub mod binder_device;
 pub mod checking;
 pub mod churn;
 pub mod daemon;
+pub mod guarded;
 pub mod hostile;
 pub mod kept;
 pub mod kfuncs;

@@ -17,14 +17,16 @@ use std::time::{Duration, Instant};
 
 use libbpf_rs::{MapCore, MapFlags, MapHandle, MapType, ObjectBuilder, libbpf_sys};
 use wakeupstats::backends::Open;
-use wakeupstats::layout::{WS_CHUNKS, ws_chunk};
+use wakeupstats::bpf;
+use wakeupstats::layout::{WS_CHUNKS, ws_args, ws_chunk};
 use wakeupstats::load::Pinnable;
 use wakeupstats::pin::{self, Outcome, Owner};
 use wakeupstats::pinned::{self, Pinned};
-use wakeupstats::pins::{DEFAULT_DIR, Pins};
-use wakeupstats::walk::Program;
+use wakeupstats::pins::{DEFAULT_DIR, MAP_NAME, PROGRAM_NAME, Pins};
+use wakeupstats::walk::{self, Program};
 use wakeupstats_aidl::{SnapshotBackend, SnapshotQuery};
 use wakeupstats_vm::daemon::{self, Daemon, SYSTEM};
+use wakeupstats_vm::guarded::Guarded;
 use wakeupstats_vm::meanwhile::meanwhile;
 use wakeupstats_vm::objects::{LIAR, OTHER_LAYOUT, WALK};
 use wakeupstats_vm::pinning::{NOTICE_LIMIT, OWNER, pinned, status, wait_for};
@@ -48,6 +50,27 @@ const SNAPSHOTS_LIMIT: Duration = Duration::from_secs(120);
 
 /// So many that somebody who looks all the time would see a moment without pins, if there were one.
 const REPLACEMENTS: usize = 50;
+
+#[test]
+fn kernel_writes_no_further_than_there_is_room() {
+    let Some(_unload) = pinned() else { return };
+    let pins = Pins::new(DEFAULT_DIR);
+    let program = bpf::Program::open(&pins.program(), PROGRAM_NAME).unwrap();
+    let map = bpf::Array::open(&pins.map(), MAP_NAME, size_of::<ws_chunk>()).unwrap();
+
+    let mut context = Guarded::new(size_of::<ws_args>()).unwrap();
+    let args = ws_args::mut_from_bytes(context.bytes()).unwrap();
+    *args = walk::args(0..=u32::MAX);
+    assert_eq!(program.run(args).unwrap(), 0);
+
+    assert!(args.total > 0);
+    for count in 1..=3 {
+        let mut room = Guarded::new(count * size_of::<ws_chunk>()).unwrap();
+        let chunks = <[ws_chunk]>::mut_from_bytes(room.bytes()).unwrap();
+        map.read(chunks).unwrap();
+        assert_eq!((chunks[0].run, chunks[0].records), (args.run, args.copied));
+    }
+}
 
 #[test]
 fn load_pins_as_bpfloader_does_as_often_as_it_is_run() {

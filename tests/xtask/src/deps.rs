@@ -2,8 +2,8 @@
 //! The crates that the project depends on, held to `tests/deps.toml`: licenses, versions, where they come
 //! from, and that the daemon on a device needs no C library for them.
 //!
-//! cargo-deny does that, too, and knows advisories, for which it needs a database off the network; but
-//! to build it takes longer than most checks here together.
+//! cargo-deny does that, too. What it has beside are advisories, and their database can't be had without a
+//! network: no registry has it.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
