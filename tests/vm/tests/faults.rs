@@ -21,6 +21,7 @@ use wakeupstats_aidl::{Client, ClientError, SnapshotBackend, SnapshotQuery, Sour
 use wakeupstats_vm::binder_device;
 use wakeupstats_vm::kept::Kept;
 use wakeupstats_vm::pinning::{pinned, wait_for};
+use wakeupstats_vm::report::show;
 use wakeupstats_vm::services::{
     self, BPF_LOADED, DAEMON, SOON, Service, ShutDown, Stop, wait_until_registered,
 };
@@ -155,7 +156,7 @@ fn daemon_that_is_killed_fifty_times_costs_its_clients_a_moment_and_the_kernel_n
     assert_eq!((status.backend, status.passedOver.is_empty()), (backend, unload.is_some()));
     let calls: usize = met.iter().map(|met| met.calls).sum();
     let longest = met.iter().map(|met| met.longest).max().unwrap();
-    println!("{KILLS} kills: {calls} calls, none failed, the longest took {longest:.2?}");
+    show(format_args!("{KILLS} kills: {calls} calls, none failed, the longest took {longest:.2?}"));
 }
 
 #[test]

@@ -20,6 +20,7 @@ use wakeupstats_aidl::{
 use wakeupstats_vm::daemon::{self, Daemon, SHELL, SYSTEM};
 use wakeupstats_vm::kept::Kept;
 use wakeupstats_vm::pinning::pinned;
+use wakeupstats_vm::report::show;
 use wakeupstats_vm::services::{self, BPF_LOADED, DAEMON, SOON, Service, ShutDown};
 use wakeupstats_vm::sources;
 
@@ -141,10 +142,10 @@ fn clients_that_do_not_read_and_do_not_wait_hold_up_others_for_a_moment() {
     }
     let all_done = gone.elapsed();
     let after = longest_of(CALLS, &mut client);
-    println!(
+    show(format_args!(
         "longest call before {before_others:.2?}, during {during:.2?} (status {status:.2?}), \
          after {after:.2?}; as before after {recovery:.2?}, and nothing left after {all_done:.2?}"
-    );
+    ));
     assert!(during < BUSY_LIMIT && status < BUSY_LIMIT, "{during:?} {status:?}");
     assert!(after < QUIET_LIMIT, "{after:?}");
     assert_eq!(client.restarts(), 0);
@@ -334,7 +335,7 @@ fn memory_is_bounded_and_who_is_killed_for_it_comes_back() {
     });
     let peak: u64 =
         fs::read_to_string(cgroup("daemon/memory.peak")).unwrap().trim().parse().unwrap();
-    println!("{MANY} sources, {CLIENTS} clients: at most {} KiB", peak / 1024);
+    show(format_args!("{MANY} sources, {CLIENTS} clients: at most {} KiB", peak / 1024));
     let processes = fs::read_to_string(cgroup("daemon/cgroup.procs")).unwrap();
     assert_eq!(processes.trim(), daemon.pid().unwrap().to_string(), "it is limited");
     for line in ["oom 0", "oom_kill 0"] {

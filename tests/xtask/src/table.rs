@@ -284,8 +284,8 @@ mod unit_tests {
     use super::*;
 
     const SUITES: &[&str] = &[
-        "access", "caches", "device", "dump", "idle", "module", "names", "parity", "sepolicy",
-        "service", "size", "startup", "suspend",
+        "access", "caches", "churn", "device", "dump", "idle", "module", "names", "parity",
+        "sepolicy", "service", "size", "startup", "suspend",
     ];
 
     fn table() -> Table {
@@ -334,8 +334,8 @@ mod unit_tests {
         let pinned = Choice { backend: Some(Backend::Pinned), ..Choice::default() };
         assert_eq!(
             runs("module", pinned),
-            "access/pinned caches/pinned device/pinned dump/pinned idle/pinned names/pinned \
-             parity/pinned service/pinned size/pinned"
+            "access/pinned caches/pinned churn/pinned device/pinned dump/pinned idle/pinned \
+             names/pinned parity/pinned service/pinned size/pinned"
         );
         assert_eq!(runs("fallback", pinned), "");
         assert_eq!(runs("module", Choice { suite: Some("startup"), ..pinned }), "startup");

@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use rsbinder::ExceptionCode;
 use wakeupstats_aidl::{SnapshotOrder, SnapshotQuery, WakeupSnapshot, rows};
+use wakeupstats_vm::report::show;
 use wakeupstats_vm::sources::{Sources, file_name};
 
 use crate::watch::Watch;
@@ -157,7 +158,7 @@ fn no_globs_keep_others_waiting() {
         let begin = Instant::now();
         let found = rows(&ask(&watch, &query)).unwrap().len();
         let took = begin.elapsed();
-        println!("{what}, 2,000 names of {LONGEST_NAME} bytes: {took:?}");
+        show(format_args!("{what}, 2,000 names of {LONGEST_NAME} bytes: {took:?}"));
         assert_eq!(found, 0, "{what}");
         worst = worst.max(took);
     }

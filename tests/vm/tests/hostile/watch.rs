@@ -2,7 +2,7 @@
 //! A daemon under the eyes of a test.
 
 use std::fs;
-use std::io::{self, Write};
+use std::io;
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
@@ -10,6 +10,7 @@ use rsbinder::{Interface, ProxyHandle, SIBinder, Strong};
 use wakeupstats_aidl::{IWakeupStats, SnapshotQuery, rows};
 use wakeupstats_vm::backend;
 use wakeupstats_vm::daemon::{self, Daemon};
+use wakeupstats_vm::report::show;
 use wakeupstats_vm::selinux;
 use wakeupstats_vm::sources::{Sources, file_name};
 
@@ -149,10 +150,8 @@ impl Watch {
     /// Says how it went, for a person to read, also of a test that passes.
     pub(crate) fn say(&self, what: &str) {
         let (begin, now) = (self.begin, self.footprint());
-        // Libtest takes what println! says.
-        let said = writeln!(
-            io::stdout(),
-            "\n    {what}: 0 deaths; files {} -> {}, threads {} -> {}, memory {} -> {} KiB (peak {} -> {})",
+        show(format_args!(
+            "{what}: 0 deaths; files {} -> {}, threads {} -> {}, memory {} -> {} KiB (peak {} -> {})",
             begin.fds,
             now.fds,
             begin.threads,
@@ -161,8 +160,7 @@ impl Watch {
             now.memory,
             begin.peak,
             now.peak
-        );
-        said.unwrap();
+        ));
     }
 
     /// Kills it. Nothing that was sent to it may be in its log, which would let a caller fill it, and
