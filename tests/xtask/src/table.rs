@@ -284,8 +284,8 @@ mod unit_tests {
     use super::*;
 
     const SUITES: &[&str] = &[
-        "access", "caches", "churn", "device", "dump", "idle", "module", "names", "parity",
-        "sepolicy", "service", "size", "startup", "suspend",
+        "access", "caches", "churn", "device", "dump", "idle", "limits", "module", "names",
+        "parity", "sepolicy", "service", "size", "startup", "suspend",
     ];
 
     fn table() -> Table {
