@@ -19,7 +19,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use wakeupstats::pins::{DEFAULT_DIR, Pins};
 use wakeupstats_aidl::{Client, ClientError, SnapshotBackend, SnapshotQuery, Source, rows};
 use wakeupstats_vm::binder_device;
-use wakeupstats_vm::kept::Kept;
+use wakeupstats_vm::kept::{Kept, lost_nodes};
 use wakeupstats_vm::pinning::{pinned, wait_for};
 use wakeupstats_vm::report::show;
 use wakeupstats_vm::services::{
@@ -290,4 +290,19 @@ fn service_manager_that_dies_takes_the_daemon_along_and_both_come_back() {
         });
     });
     assert!(daemon::service().is_err(), "nothing of that was where others look");
+}
+
+#[test]
+fn only_nodes_that_nobody_refers_to_and_that_have_less_than_none_are_lost() {
+    let node = |id, counts| format!("  node {id}: u1 c0 hs 1 hw 1 {counts} tr 1\n");
+    let dead = [
+        node(1, "ls -1 lw 0 is 0 iw 0"),
+        node(2, "ls 0 lw 0 is 1 iw 1 proc 44"),
+        node(3, "ls -1 lw 0 is 1 iw 1 proc 44"),
+        node(4, "ls -2 lw 0 is 0 iw 0"),
+    ];
+    let living = node(5, "ls -1 lw 0 is 0 iw 0");
+    let state = format!("binder state:\ndead nodes:\n{}proc 44\n{living}", dead.concat());
+    assert_eq!(lost_nodes(&state), 2);
+    assert_eq!(lost_nodes(&format!("binder state:\nproc 44\n{living}")), 0);
 }
