@@ -11,6 +11,7 @@ mod mounts;
 mod programs;
 mod selinux;
 mod services;
+mod stuck;
 mod tty;
 
 use anyhow::{Context as _, Result, bail};

@@ -4,15 +4,16 @@
 use std::fs;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail};
 use init::denials::Denials;
 use init::supervisor::{self, end_of};
-use init::{RUNS, Run, Verdict};
+use init::{RUNS, Run, SOAK_MINUTES, Verdict};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{Pid, WaitOptions, WaitStatus, wait};
 
-use crate::{machine, selinux, tty};
+use crate::{machine, selinux, stuck, tty};
 
 const SUITES: &str = "/tests";
 const DEMO: &str = "/bin/demo";
@@ -27,15 +28,20 @@ const BACKEND_VARIABLE: &str = "WAKEUPSTATS_BACKEND";
 /// The suite that has SELinux deny what it should allow, to see that it must not.
 const DENIES: &str = "sepolicy";
 
+/// How long a suite may take beside its soak: the longest needs 3 minutes where QEMU emulates.
+const SUITE_LIMIT: Duration = Duration::from_secs(600);
+
 /// How long an orphan that has ended may wait to be reaped.
 const ORPHANS_WAIT: Timespec = Timespec { tv_sec: 1, tv_nsec: 0 };
 
-/// Runs the suites that the harness has listed, in that order, each with `filters`.
+/// Runs the suites that the harness has listed, in that order, each with `filters`. One that does not end is
+/// the last: what it leaves behind would make others fail.
 pub(crate) fn run_suites(filters: &[String], hub: Child) -> Result<Verdict> {
     let kernel = std::env::var(KERNEL_VARIABLE).unwrap_or_else(|_| "unnamed".to_owned());
     let release = machine::release();
     let mut failed = Vec::new();
     let mut denials = selinux::is_wanted().then(Denials::since_boot).transpose()?;
+    let limit = SUITE_LIMIT + soak()?;
     let runs = fs::read_to_string(RUNS).with_context(|| format!("read {RUNS}"))?;
     for run in runs.lines().map(Run::from) {
         let path = Path::new(SUITES).join(run.suite());
@@ -48,8 +54,17 @@ pub(crate) fn run_suites(filters: &[String], hub: Child) -> Result<Verdict> {
         println!("\n     Running {}{with_backend} (kernel {kernel} {release})", run.suite());
         let child = command.args(filters).stdin(Stdio::null()).spawn();
         let child = child.with_context(|| format!("start {}", path.display()))?;
-        let status = wait_for(&child, &hub).with_context(|| format!("while {run} ran"))?;
         let name = run.to_string();
+        let status = wait_within(limit, &child, &hub);
+        let Some(status) = status.with_context(|| format!("while {run} ran"))? else {
+            println!(
+                "{name}: not over after {limit:?}, so no other suite is run; what waits for what:"
+            );
+            selinux::give_up()?;
+            println!("{}", stuck::threads());
+            failed.push(name);
+            break;
+        };
         let denied = denials.as_mut().map(selinux::unexpected).transpose()?.unwrap_or_default();
         let is_denied = !denied.is_empty() && run.suite() != DENIES;
         if is_denied || status.exit_status() != Some(0) && !denied.is_empty() {
@@ -99,8 +114,22 @@ fn command(program: &Path) -> Command {
     command
 }
 
-/// Waits for `child`, and reaps whoever else ends meanwhile: orphans come to PID 1.
+/// What the suites that run for as long as they are told are told.
+fn soak() -> Result<Duration> {
+    let Ok(minutes) = std::env::var(SOAK_MINUTES) else { return Ok(Duration::ZERO) };
+    let minutes: u64 = minutes.parse().with_context(|| format!("read {SOAK_MINUTES}"))?;
+    Ok(Duration::from_secs(60 * minutes))
+}
+
+/// Waits for `child`, however long it takes.
 fn wait_for(child: &Child, hub: &Child) -> Result<WaitStatus> {
+    wait_within(Duration::MAX, child, hub)?.context("time is over")
+}
+
+/// Waits for `child`, and reaps whoever else ends meanwhile: orphans come to PID 1. None if it has not ended
+/// within this time.
+fn wait_within(limit: Duration, child: &Child, hub: &Child) -> Result<Option<WaitStatus>> {
+    let begin = Instant::now();
     let ends = [child, hub].map(|process| end_of(process.id()));
     let [child_end, hub_end] = ends;
     let (child_end, hub_end) = (child_end?, hub_end?);
@@ -111,11 +140,14 @@ fn wait_for(child: &Child, hub: &Child) -> Result<WaitStatus> {
         let _no_start = supervisor::no_start();
         while let Some((pid, status)) = wait(WaitOptions::NOHANG).context("reap what has ended")? {
             if is(pid, child) {
-                return Ok(status);
+                return Ok(Some(status));
             }
             if is(pid, hub) {
                 bail!("the service manager ended ({}); see the console log", describe(status));
             }
+        }
+        if begin.elapsed() >= limit {
+            return Ok(None);
         }
     }
 }
