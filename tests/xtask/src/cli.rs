@@ -31,9 +31,9 @@ pub(crate) struct Arguments {
 enum Command {
     /// Runs the tests: on this machine, then in a VM on each kernel of tests/kernels.toml.
     ///
-    /// On kernels of another architecture than this machine's they are cross-built and emulated, so
-    /// only a few run there unless --arch or --kernel asks for them, and none with --suite or
-    /// --backend alone.
+    /// On the first kernel all of them run, on the others what these can change, unless --arch,
+    /// --kernel, --suite or --backend asks for more. For another architecture than this machine's they
+    /// are cross-built and emulated, so none run there with --suite or --backend alone.
     Test(TestOptions),
     /// Runs the fuzz targets of tests/fuzz: what comes from others must do no harm, whatever it is.
     ///

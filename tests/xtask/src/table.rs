@@ -112,12 +112,14 @@ impl Choice<'_> {
     /// What is left of all the runs on a kernel.
     fn of(&self, source: &Source, all: Vec<Run>) -> Vec<Run> {
         let is_asked_for = self.arch.is_some() || self.kernel.is_some();
-        if source.arch.is_foreign() && !is_asked_for {
+        let is_whole = self.suite.is_none() && self.backend.is_none();
+        if !is_asked_for && is_whole && !source.smoke.is_empty() {
+            return source.smoke.iter().map(|run| Run::from(run.as_str())).collect();
+        }
+        if !is_asked_for && source.arch.is_foreign() {
             // Whoever looks at one suite or backend would wait for the cross build longer than for
             // the rest.
-            let is_whole = self.suite.is_none() && self.backend.is_none();
-            let smoke = source.smoke.iter().filter(|_| is_whole);
-            return smoke.map(|run| Run::from(run.as_str())).collect();
+            return Vec::new();
         }
         let is_chosen = |run: &Run| {
             self.suite.is_none_or(|suite| suite == run.suite())
@@ -283,17 +285,19 @@ fn list(runs: &[Run]) -> String {
 mod unit_tests {
     use super::*;
 
-    const SUITES: &[&str] = &[
-        "access", "caches", "churn", "device", "dump", "idle", "limits", "module", "names",
-        "parity", "sepolicy", "service", "size", "startup", "suspend",
-    ];
-
     fn table() -> Table {
         Table::parse(include_str!("../../kernels.toml")).unwrap()
     }
 
+    /// Those of tests/vm: each is a file or a folder.
     fn suites() -> Vec<String> {
-        SUITES.iter().map(|suite| (*suite).to_owned()).collect()
+        let entries = fs::read_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/../vm/tests")).unwrap();
+        let paths = entries.map(|entry| entry.unwrap().path());
+        let name = |path: PathBuf| path.file_stem().unwrap().to_str().unwrap().to_owned();
+        let mut suites: Vec<_> = paths.map(name).collect();
+        suites.push("device".to_owned());
+        suites.sort();
+        suites
     }
 
     /// The runs on a kernel in one line.
@@ -314,12 +318,13 @@ mod unit_tests {
         let choice = Choice::default();
         let native = runs("native", choice);
         assert!(
-            native.starts_with("access/load access/pinned access/sysfs caches/load"),
+            native.starts_with("access/load access/pinned access/sysfs backends caches/load"),
             "{native}"
         );
-        assert!(native.ends_with("size/sysfs startup suspend"), "{native}");
-        assert!(runs("module", choice).starts_with("access/load access/pinned caches/load"));
-        assert!(runs("fallback", choice).starts_with("access/sysfs caches/sysfs"));
+        assert!(native.ends_with("size/sysfs startup suspend torn"), "{native}");
+        let whole = |kernel| runs(kernel, Choice { kernel: Some(kernel), ..choice });
+        assert!(whole("module").starts_with("access/load access/pinned backends caches/load"));
+        assert!(whole("fallback").starts_with("access/sysfs backends caches/sysfs"));
     }
 
     #[test]
@@ -345,11 +350,12 @@ mod unit_tests {
     }
 
     #[test]
-    fn without_a_choice_a_foreign_kernel_runs_its_smoke_suites_alone() {
+    fn without_a_choice_a_kernel_that_has_smoke_suites_runs_them_alone() {
         let table = table();
         let plan = plan(&table, Choice::default());
         let names: Vec<_> = plan.iter().filter_map(|line| line.split(':').next()).collect();
         assert_eq!(names, ["native", "module", "fallback", "arm64"]);
+        assert!(plan[0].contains("access/sysfs") && !plan[1].contains("access"), "{plan:?}");
         assert_eq!(plan[3], "arm64: parity/load startup");
         for source in table.kernels.iter().filter(|source| source.arch.is_foreign()) {
             assert!(!source.smoke.is_empty(), "{} never runs in CI", source.name);
