@@ -71,6 +71,7 @@ impl Qemu {
     /// and, should there be any, QEMU's own words.
     pub(crate) fn start(
         accel: Accel,
+        processors: u8,
         kernel: &Kernel,
         initramfs: &Path,
         append: &str,
@@ -79,7 +80,7 @@ impl Qemu {
         // If xtask dies, by Ctrl-C or otherwise, the kernel ends QEMU.
         let child = Command::new("setpriv")
             .args(["--pdeathsig", "TERM", "--", Machine::of(kernel.arch).program])
-            .args(arguments(accel, kernel, initramfs, append))
+            .args(arguments(accel, processors, kernel, initramfs, append))
             .stdin(stdin)
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
@@ -112,17 +113,23 @@ impl Drop for Qemu {
     }
 }
 
-fn arguments(accel: Accel, kernel: &Kernel, initramfs: &Path, append: &str) -> Vec<OsString> {
+fn arguments(
+    accel: Accel,
+    processors: u8,
+    kernel: &Kernel,
+    initramfs: &Path,
+    append: &str,
+) -> Vec<OsString> {
     let machine = Machine::of(kernel.arch);
     let (accelerator, processor, processors) = match accel {
-        Accel::Kvm => ("kvm", "host", "2"),
-        Accel::Tcg => ("tcg,thread=multi", machine.processor, "2"),
-        Accel::Icount => ("tcg,thread=single", machine.processor, "1"),
+        Accel::Kvm => ("kvm", "host", processors),
+        Accel::Tcg => ("tcg,thread=multi", machine.processor, processors),
+        Accel::Icount => ("tcg,thread=single", machine.processor, 1),
     };
     let mut arguments: Vec<OsString> = [
         ["-accel", accelerator],
         ["-cpu", processor],
-        ["-smp", processors],
+        ["-smp", &processors.to_string()],
         ["-m", "1G"],
         ["-display", "none"],
         ["-chardev", "file,id=console,path=/dev/stderr"],
@@ -224,7 +231,7 @@ mod unit_tests {
     }
 
     fn words(arch: Arch, accel: Accel) -> String {
-        let arguments = arguments(accel, &kernel(arch), Path::new("i"), "a");
+        let arguments = arguments(accel, 2, &kernel(arch), Path::new("i"), "a");
         arguments.iter().map(|a| a.to_string_lossy().into_owned()).collect::<Vec<_>>().join(" ")
     }
 
@@ -246,6 +253,7 @@ mod unit_tests {
         let words = |accel| words(Arch::X86_64, accel);
         assert!(words(Accel::Kvm).starts_with("-accel kvm -cpu host "));
         assert!(words(Accel::Tcg).starts_with("-accel tcg,thread=multi -cpu max,"));
+        assert!(words(Accel::Tcg).contains("-smp 2 "));
         assert!(
             words(Accel::Icount).contains("-smp 1 ") && words(Accel::Icount).contains("-icount ")
         );

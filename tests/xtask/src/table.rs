@@ -13,6 +13,7 @@ use serde::Deserialize;
 
 use crate::arch::Arch;
 use crate::kernel::{self, Image, Kernel};
+use crate::vm::PROCESSORS;
 use crate::workspace::Workspace;
 use crate::{cache, deb, module};
 
@@ -22,6 +23,7 @@ use crate::{cache, deb, module};
 pub(crate) struct Table {
     each_backend: Vec<String>,
     under_selinux: Vec<String>,
+    one_processor: Vec<String>,
     #[serde(rename = "kernel")]
     pub(crate) kernels: Vec<Source>,
     #[serde(rename = "image")]
@@ -212,10 +214,21 @@ impl Table {
         Ok(plan)
     }
 
+    /// The VMs for what runs on a kernel, each with its number of processors.
+    pub(crate) fn vms(&self, runs: &[Run]) -> Vec<(u8, Vec<Run>)> {
+        let wants_one = |run: &Run| self.one_processor.iter().any(|suite| suite == run.suite());
+        let (one, two) = runs.iter().cloned().partition::<Vec<_>, _>(wants_one);
+        [(PROCESSORS, two), (1, one)].into_iter().filter(|(_, runs)| !runs.is_empty()).collect()
+    }
+
     /// All that runs on a kernel: each suite with every backend of the kernel or once, except what
     /// can't.
     fn runs(&self, source: &Source, suites: &[String]) -> Result<Vec<Run>> {
-        let named = [("each_backend", &self.each_backend), ("under_selinux", &self.under_selinux)];
+        let named = [
+            ("each_backend", &self.each_backend),
+            ("under_selinux", &self.under_selinux),
+            ("one_processor", &self.one_processor),
+        ];
         for (list, named) in named {
             if let Some(unknown) = named.iter().find(|name| !suites.contains(name)) {
                 bail!(
@@ -360,6 +373,17 @@ mod unit_tests {
         for source in table.kernels.iter().filter(|source| source.arch.is_foreign()) {
             assert!(!source.smoke.is_empty(), "{} never runs in CI", source.name);
         }
+    }
+
+    #[test]
+    fn what_wants_one_processor_has_a_vm_of_its_own() {
+        let run = |text: &&str| Run::from(*text);
+        let vms = |texts: &[&str]| table().vms(&texts.iter().map(run).collect::<Vec<_>>());
+        assert_eq!(
+            vms(&["parity/load", "suspend", "torn"]),
+            [(2, vec![Run::from("parity/load"), Run::from("torn")]), (1, vec![run(&"suspend")])]
+        );
+        assert_eq!(vms(&["torn"]), [(2, vec![run(&"torn")])]);
     }
 
     #[test]

@@ -131,20 +131,30 @@ fn run_kernels<'a>(
         Err(error) => return summary.add_harness_failure(&format!("kernels of {arch}"), &error),
     };
     for (source, runs) in plan {
-        let kernel = table.fetch_for_tests(workspace, source);
-        match kernel.and_then(|kernel| run_kernel(workspace, options, &kernel, &programs, runs)) {
-            Ok((place, count)) => summary.add(&place, count),
-            Err(error) => summary.add_harness_failure(&format!("kernel {}", source.name), &error),
+        let name = format!("kernel {}", source.name);
+        let kernel = match table.fetch_for_tests(workspace, source) {
+            Ok(kernel) => kernel,
+            Err(error) => {
+                summary.add_harness_failure(&name, &error);
+                continue;
+            }
+        };
+        for (processors, runs) in table.vms(runs) {
+            match run_vm(workspace, options, &kernel, &programs, processors, &runs) {
+                Ok((place, count)) => summary.add(&place, count),
+                Err(error) => summary.add_harness_failure(&name, &error),
+            }
         }
     }
 }
 
-/// Runs what there is to run on one kernel; returns where they ran and how many tests there were.
-fn run_kernel(
+/// Runs what there is to run in one VM; returns where they ran and how many tests there were.
+fn run_vm(
     workspace: &Workspace,
     options: &TestOptions,
     kernel: &Kernel,
     programs: &Programs,
+    processors: u8,
     runs: &[Run],
 ) -> Result<(String, Count)> {
     let mut initramfs = Initramfs::new(workspace, programs, kernel)?;
@@ -160,6 +170,7 @@ fn run_kernel(
     }
     let job = ["test".to_owned()].into_iter().chain(options.filters.iter().cloned()).collect();
     let mut vm = Vm::prepare(workspace, kernel, &initramfs, job, options.vm.verbose)?;
+    vm.processors = processors;
     // What is freed keeps what it held, so that a test can see the kernel's memory leak.
     vm.options = "init_on_alloc=0".to_owned();
     if kernel.selinux {
@@ -181,7 +192,8 @@ fn run_kernel(
         Verdict::Fail(names) => u64::try_from(names.len()).context("count failed runs")?,
         Verdict::Pass | Verdict::Error(_) => 0,
     };
-    let place = format!("kernel {} ({}, {accel})", kernel.name, kernel.release);
+    let one = if processors == 1 { ", one processor" } else { "" };
+    let place = format!("kernel {} ({}, {accel}{one})", kernel.name, kernel.release);
     Ok((place, tally.finish(failed_runs)))
 }
 

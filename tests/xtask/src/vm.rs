@@ -31,6 +31,9 @@ const MARKER_GRACE: Duration = Duration::from_secs(2);
 /// Powering off after the verdict takes about a second, emulated.
 const POWER_OFF_GRACE: Duration = Duration::from_secs(20);
 
+/// How many a VM has, unless what it runs wants one.
+pub(crate) const PROCESSORS: u8 = 2;
+
 /// What to run.
 pub(crate) struct Vm<'a> {
     pub(crate) kernel: &'a Kernel,
@@ -45,6 +48,8 @@ pub(crate) struct Vm<'a> {
     pub(crate) log: PathBuf,
     /// Not the best that works here, but this.
     pub(crate) accel: Option<Accel>,
+    /// How many it has, unless its accelerator emulates but one.
+    pub(crate) processors: u8,
     /// Options for the kernel, beside those that each run has.
     pub(crate) options: String,
 }
@@ -109,6 +114,7 @@ impl<'a> Vm<'a> {
             time_limit: None,
             log: path("console.log"),
             accel: None,
+            processors: PROCESSORS,
             options: String::new(),
         })
     }
@@ -175,7 +181,8 @@ impl<'a> Vm<'a> {
         let append = qemu::append(self.kernel, &self.job, self.verbose, &self.options)?;
         let stdin = if self.interactive { Stdio::inherit() } else { Stdio::null() };
         let step = Step::new(&format!("booting {} with {accel}", self.kernel.release));
-        let mut qemu = Qemu::start(accel, self.kernel, &self.initramfs, &append, stdin)?;
+        let mut qemu =
+            Qemu::start(accel, self.processors, self.kernel, &self.initramfs, &append, stdin)?;
         let events = read_streams(&mut qemu)?;
         let mut end = self.follow(&events, on_trial, &mut console, output, step)?;
         qemu.stop();
