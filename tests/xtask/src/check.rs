@@ -3,7 +3,8 @@
 
 use std::process::{Command, Stdio};
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, bail};
+use clap::Args;
 
 use crate::progress::say;
 use crate::workspace::Workspace;
@@ -35,8 +36,23 @@ const CHECKS: &[Check] = &[
     Check { name: "doc", run: doc, fix: "edit the comments that rustdoc names" },
 ];
 
-/// Runs every check, also after one has failed.
-pub(crate) fn run() -> Result<bool> {
+#[derive(Args)]
+pub(crate) struct Options {
+    /// Only checks whose name contains one of these.
+    #[arg(value_name = "NAME")]
+    names: Vec<String>,
+}
+
+/// Runs the checks, also after one has failed.
+pub(crate) fn run(options: &Options) -> Result<bool> {
+    let is_wanted = |check: &&Check| {
+        options.names.is_empty() || options.names.iter().any(|name| check.name.contains(name))
+    };
+    let checks: Vec<&Check> = CHECKS.iter().filter(is_wanted).collect();
+    if checks.is_empty() {
+        let all: Vec<&str> = CHECKS.iter().map(|check| check.name).collect();
+        bail!("no check has such a name; there are {}", all.join(", "));
+    }
     let workspace = Workspace::load()?;
     packages::ensure(&[
         packages::BUILD,
@@ -47,7 +63,7 @@ pub(crate) fn run() -> Result<bool> {
         packages::SELINUX,
     ])?;
     let mut failed = Vec::new();
-    for check in CHECKS {
+    for check in &checks {
         say(&format!("check: {}", check.name));
         if !(check.run)(&workspace).with_context(|| format!("check {}", check.name))? {
             failed.push(check);
@@ -56,7 +72,7 @@ pub(crate) fn run() -> Result<bool> {
     for check in &failed {
         say(&format!("check: {} failed; to fix it: {}", check.name, check.fix));
     }
-    println!("check: {} passed, {} failed", CHECKS.len() - failed.len(), failed.len());
+    println!("check: {} passed, {} failed", checks.len() - failed.len(), failed.len());
     Ok(failed.is_empty())
 }
 

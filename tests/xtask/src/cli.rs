@@ -49,7 +49,7 @@ enum Command {
     Shell(ShellOptions),
     /// Checks what needs no VM: format, lints, documentation, house rules, the AIDL and its
     /// compatibility, the Android.bp and rc files, the SELinux policy, the build for an Android device.
-    Check,
+    Check(check::Options),
     /// Writes the snapshots of the AIDL that `check` compares the sources with.
     ///
     /// They are in aidl/aidl_api/android.system.wakeupstats: `current` follows the sources, 1, 2, …
@@ -158,7 +158,7 @@ impl Arguments {
             Command::Demo(options) => jobs::demo(&options),
             Command::Bench(options) => bench::run(&options),
             Command::Shell(options) => jobs::shell(&options),
-            Command::Check => check::run(),
+            Command::Check(options) => check::run(&options),
             Command::AidlApi(AidlApi::Update) => api::update(),
             Command::AidlApi(AidlApi::Freeze(options)) => api::freeze(options.replace),
         }
