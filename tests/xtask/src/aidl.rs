@@ -112,12 +112,24 @@ impl Compiler {
     /// Compiles `sources`, relative to `root`, for one language; what comes out is thrown away.
     fn compile(&self, language: &str, root: &Path, sources: &[PathBuf]) -> Result<Answer> {
         let out = tempfile::tempdir().context("create a temporary directory")?;
+        self.generate(language, MIN_API_LEVEL, root, sources, out.path())
+    }
+
+    /// Compiles `sources`, relative to `root`, for one language and API level, into `out`.
+    pub(crate) fn generate(
+        &self,
+        language: &str,
+        level: u32,
+        root: &Path,
+        sources: &[PathBuf],
+        out: &Path,
+    ) -> Result<Answer> {
         let mut command = self.command();
         command.current_dir(root).arg(format!("--lang={language}")).args(COMPILE);
-        command.arg(format!("--min_sdk_version={MIN_API_LEVEL}"));
-        command.args(["-I", INCLUDE]).arg("--out").arg(out.path());
+        command.arg(format!("--min_sdk_version={level}"));
+        command.args(["-I", INCLUDE]).arg("--out").arg(out);
         if matches!(language, "cpp" | "ndk") {
-            command.arg("--header_out").arg(out.path().join("include"));
+            command.arg("--header_out").arg(out.join("include"));
         }
         ask(command.args(sources))
     }

@@ -8,7 +8,7 @@ use clap::Args;
 
 use crate::progress::say;
 use crate::workspace::Workspace;
-use crate::{aidl, android, api, bp, deps, packages, rc, sepolicy_check, tidy};
+use crate::{aidl, android, api, bp, deps, java, packages, rc, sepolicy_check, tidy};
 
 /// A check, and what puts right what it finds.
 struct Check {
@@ -22,6 +22,7 @@ const CHECKS: &[Check] = &[
     Check { name: "clang-format", run: clang_format, fix: "clang-format -i the files it names" },
     Check { name: "aidl", run: aidl::check, fix: "edit the AIDL that it names" },
     Check { name: "aidl api", run: api::check, fix: "do what it says, or take the change back" },
+    Check { name: "java", run: java::check, fix: "edit the Java files that it names" },
     Check { name: "android bp", run: bp::check, fix: "edit the files that it names" },
     Check { name: "init rc", run: rc::check, fix: "edit the files that it names" },
     Check { name: "sepolicy", run: sepolicy_check::check, fix: "edit the policy as it says" },
@@ -60,6 +61,7 @@ pub(crate) fn run(options: &Options) -> Result<bool> {
         packages::AIDL,
         packages::ANDROID,
         packages::BP,
+        packages::JAVA,
         packages::SELINUX,
     ])?;
     let mut failed = Vec::new();

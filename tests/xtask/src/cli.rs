@@ -48,7 +48,8 @@ enum Command {
     /// Boots into a shell with binder and the service manager running; `exit` leaves it.
     Shell(ShellOptions),
     /// Checks what needs no VM: format, lints, documentation, house rules, the AIDL and its
-    /// compatibility, the Android.bp and rc files, the SELinux policy, the build for an Android device.
+    /// compatibility, the client in Java, the Android.bp and rc files, the SELinux policy, the build for an
+    /// Android device.
     Check(check::Options),
     /// Writes the snapshots of the AIDL that `check` compares the sources with.
     ///

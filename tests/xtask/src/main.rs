@@ -36,6 +36,7 @@ mod guest;
 mod headers;
 mod host;
 mod initramfs;
+mod java;
 mod jobs;
 mod kernel;
 mod module;

@@ -96,6 +96,15 @@ pub(crate) const AIDL: &[Package] = &[Package {
     reason: "verifies the AIDL compiler that is downloaded",
 }];
 
+/// To compile the client in Java.
+pub(crate) const JAVA: &[Package] = &[
+    Package {
+        name: "debian-archive-keyring",
+        reason: "verifies the classes of Android that are downloaded",
+    },
+    Package { name: "openjdk-17-jdk-headless", reason: "compiles the client in Java" },
+];
+
 /// To build the daemon for an Android device.
 pub(crate) const ANDROID: &[Package] = &[
     Package {

@@ -12,9 +12,9 @@ use crate::progress::say;
 use crate::workspace::Workspace;
 
 /// The kinds of file that have a license line.
-const SOURCES: &[&str] = &["rs", "c", "h", "aidl", "toml", "sh", "bp", "te", "rc", "mk"];
+const SOURCES: &[&str] = &["rs", "c", "h", "aidl", "toml", "sh", "bp", "te", "rc", "mk", "java"];
 /// The kinds of file that are code, which is read as a whole and so must stay short.
-const CODE: &[&str] = &["rs", "c", "h", "aidl", "sh"];
+const CODE: &[&str] = &["rs", "c", "h", "aidl", "sh", "java"];
 const MAX_LINES: usize = 500;
 /// What is linked with the kernel is under the kernel's license.
 const GPL_DIRECTORIES: &[&str] = &["bpf", "kernel", "tests/vm/bpf"];
