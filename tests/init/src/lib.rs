@@ -33,6 +33,9 @@ use bench::{Footprint, Row};
 /// Begins every line that is meant for the harness and not for the person who reads the output.
 pub const PREFIX: &str = "wakeupstats-vm: ";
 
+/// Begins a line with what was recorded for the tests in Java.
+pub const RECORDING: &str = "recording: ";
+
 /// The directory of the rc files that PID 1 reads.
 pub const RC_FILES: &str = "/system/etc/init";
 

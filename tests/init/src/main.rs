@@ -2,7 +2,7 @@
 //! PID 1 of the test VM: mounts, modules, services, service manager, then the programs it was asked for.
 //!
 //! The kernel passes what follows `--` on its command line as arguments: `test [FILTER…]`, `demo`,
-//! `bench ROUNDS SOURCES`, `bench footprint CALLS` or `shell`. It ends with a verdict for the harness
+//! `bench ROUNDS SOURCES`, `bench footprint CALLS`, `record` or `shell`. It ends with a verdict for the harness
 //! and powers the machine off.
 
 mod hub;
@@ -47,7 +47,8 @@ fn try_main() -> Result<Verdict> {
         "test" => programs::run_suites(filters, hub),
         "demo" => programs::run_demo(hub),
         "bench" => programs::run_bench(filters, hub),
+        "record" => programs::run_record(hub),
         "shell" => programs::run_shell(hub),
-        other => bail!("unknown job {other:?}; known are test, demo, bench and shell"),
+        other => bail!("unknown job {other:?}; known are test, demo, bench, record and shell"),
     }
 }

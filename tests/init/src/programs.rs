@@ -18,6 +18,7 @@ use crate::{machine, selinux, stuck, tty};
 const SUITES: &str = "/tests";
 const DEMO: &str = "/bin/demo";
 const BENCH: &str = "/bin/bench";
+const RECORD: &str = "/bin/record";
 const BUSYBOX: &str = "/bin/busybox";
 /// Names the kernel, as `tests/kernels.toml` does; set by the harness on the kernel command line.
 const KERNEL_VARIABLE: &str = "WAKEUPSTATS_KERNEL";
@@ -85,6 +86,11 @@ pub(crate) fn run_demo(hub: Child) -> Result<Verdict> {
 /// Runs the benchmark.
 pub(crate) fn run_bench(arguments: &[String], hub: Child) -> Result<Verdict> {
     run_program("bench", BENCH, arguments, hub)
+}
+
+/// Records replies for the tests in Java.
+pub(crate) fn run_record(hub: Child) -> Result<Verdict> {
+    run_program("record", RECORD, &[], hub)
 }
 
 fn run_program(name: &str, path: &str, arguments: &[String], hub: Child) -> Result<Verdict> {

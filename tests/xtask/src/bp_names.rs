@@ -24,6 +24,8 @@ const KINDS: &[&str] = &[
     "aidl_interface",
     "filegroup",
     "genrule",
+    "java_library",
+    "java_test_host",
     "libbpf_prog",
     "license",
     "package",
@@ -68,6 +70,7 @@ const PROPERTIES: &[(&str, Meaning)] = &[
     ("frozen", Words),
     ("host_supported", Words),
     ("init_rc", Files),
+    ("java_resources", Files),
     ("license_kinds", Modules),
     ("license_text", Files),
     ("name", Words),
@@ -78,6 +81,7 @@ const PROPERTIES: &[(&str, Meaning)] = &[
     ("rustlibs", Modules),
     ("source_stem", Words),
     ("srcs", Files),
+    ("static_libs", Modules),
     ("test_config", Files),
     ("test_options.unit_test", Words),
     ("test_suites", Words),
@@ -199,6 +203,7 @@ fn names_of(module: &Module) -> Vec<String> {
             for language in ["cpp", "java", "ndk", "rust"] {
                 if module.own(&format!("backend.{language}.enabled")) == ["true"] {
                     names.push(format!("{}-V{version}-{language}", module.name));
+                    names.push(format!("{}-V{version}-{language}-source", module.name));
                 }
             }
         }
@@ -322,6 +327,7 @@ mod unit_tests {
         let client =
             |name| format!(r#"{interface} rust_library {{ name: "x", rustlibs: ["{name}"] }}"#);
         assert_eq!(problems_of(&client("i-V1-rust")), Vec::<String>::new());
+        assert_eq!(problems_of(&client("i-V1-rust-source")), Vec::<String>::new());
         assert_problem(&client("i-V2-rust"), "i-V2-rust is neither");
         assert_problem(&client("i-V1-java"), "i-V1-java is neither");
     }

@@ -8,7 +8,7 @@ use clap::{Args, Parser, Subcommand};
 
 use crate::arch::Arch;
 use crate::table::Backend;
-use crate::{api, bench, check, fuzz, jobs, tests};
+use crate::{api, bench, check, fuzz, jobs, record, tests};
 
 /// Builds, boots, tests and checks wakeupstatsd.
 ///
@@ -45,6 +45,10 @@ enum Command {
     ///
     /// Each contender must see what there is; how fast it is decides nothing.
     Bench(bench::Options),
+    /// Boots a kernel with the kfuncs and records replies of the service, which the tests in Java read.
+    ///
+    /// They are in java/tests/recordings, and are to be recorded anew after a change of the AIDL.
+    Record(VmOptions),
     /// Boots into a shell with binder and the service manager running; `exit` leaves it.
     Shell(ShellOptions),
     /// Checks what needs no VM: format, lints, documentation, house rules, the AIDL and its
@@ -79,7 +83,7 @@ pub(crate) struct VmOptions {
     pub(crate) verbose: bool,
     /// Ends a VM that runs longer than this, as a failure of the harness.
     ///
-    /// By default 1800 for the tests, 300 for the demo, 3600 for the benchmark, none for the shell.
+    /// By default 1800 for the tests, 300 for the demo and to record, 3600 for the benchmark, none for the shell.
     #[arg(long, value_name = "SECONDS")]
     time_limit: Option<u64>,
 }
@@ -158,6 +162,7 @@ impl Arguments {
             Command::Fuzz(options) => fuzz::run(&options),
             Command::Demo(options) => jobs::demo(&options),
             Command::Bench(options) => bench::run(&options),
+            Command::Record(options) => record::run(&options),
             Command::Shell(options) => jobs::shell(&options),
             Command::Check(options) => check::run(&options),
             Command::AidlApi(AidlApi::Update) => api::update(),

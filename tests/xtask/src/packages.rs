@@ -105,6 +105,13 @@ pub(crate) const JAVA: &[Package] = &[
     Package { name: "openjdk-17-jdk-headless", reason: "compiles the client in Java" },
 ];
 
+/// To run its tests.
+pub(crate) const JAVA_TESTS: &[Package] = &[
+    Package { name: "junit4", reason: "runs the tests in Java" },
+    Package { name: "libgoogle-gson-java", reason: "reads what was recorded for them" },
+    Package { name: "libhamcrest-java", reason: "JUnit needs it" },
+];
+
 /// To build the daemon for an Android device.
 pub(crate) const ANDROID: &[Package] = &[
     Package {

@@ -12,6 +12,7 @@ use crate::fuzz;
 use crate::guest::{self, Programs};
 use crate::host;
 use crate::initramfs::Initramfs;
+use crate::java_tests;
 use crate::kernel::Kernel;
 use crate::packages;
 use crate::progress::say_error;
@@ -80,6 +81,12 @@ pub(crate) fn run(options: &TestOptions) -> Result<bool> {
         match fuzz::test(&workspace) {
             Ok(count) => summary.add("fuzz targets", count),
             Err(error) => summary.add_harness_failure("fuzz targets", &error),
+        }
+    }
+    if on_host && options.filters.is_empty() {
+        match java_tests::test(&workspace) {
+            Ok(count) => summary.add("tests in Java", count),
+            Err(error) => summary.add_harness_failure("tests in Java", &error),
         }
     }
     for arch in archs {
