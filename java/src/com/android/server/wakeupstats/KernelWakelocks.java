@@ -19,6 +19,11 @@ public final class KernelWakelocks {
         mByName.merge(name, wakelock, KernelWakelock::plus);
     }
 
+    /** Adds one where others have its name. */
+    void addTo(String name, KernelWakelock wakelock) {
+        mByName.computeIfPresent(name, (same, others) -> others.plus(wakelock));
+    }
+
     /** Adds one as SystemSuspend has it, whose times are in milliseconds. */
     public void addMillis(String name, long count, long totalTimeMs, long activeTimeMs) {
         int countOnce = KernelWakelock.toInt(count);

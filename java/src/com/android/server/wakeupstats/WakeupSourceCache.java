@@ -35,6 +35,9 @@ final class WakeupSourceCache {
     /** By name, what those had that are gone. */
     private Map<String, KernelWakelock> mGone = new HashMap<>();
 
+    /** Whether the caller has had {@link #goOn} since the last reply. */
+    private boolean mWentOn;
+
     /** What to ask the service for next. */
     SnapshotQuery query() {
         SnapshotQuery query = new SnapshotQuery();
@@ -73,6 +76,7 @@ final class WakeupSourceCache {
         }
         part(former, sources, snapshot.complete && snapshot.backend != SnapshotBackend.SYSFS);
 
+        mWentOn = false;
         mSources = sources;
         mInstance = snapshot.instance;
         mSequence = snapshot.sequence;
@@ -90,8 +94,8 @@ final class WakeupSourceCache {
     }
 
     /**
-     * Takes leave of sources that were there and are not in `sources`. `former` are those of this
-     * instance.
+     * Takes leave of sources that were there and are not in {@code sources}. Those of this instance
+     * are {@code former}.
      */
     private void part(
             Map<Long, WakeupSource> former, Map<Long, WakeupSource> sources, boolean sawAll) {
@@ -121,6 +125,10 @@ final class WakeupSourceCache {
         }
         Map<Integer, WakeupSource> unseen = new HashMap<>();
         for (WakeupSource source : missing.values()) {
+            if (mWentOn && source.equals(mSources.get(source.handle()))) {
+                // The sums have been without it since.
+                continue;
+            }
             if (sawAll || ids.contains(source.id())) {
                 mGone.merge(source.name(), source.wakelock().ended(), KernelWakelock::plus);
             } else if (names.contains(source.name())) {
@@ -134,9 +142,27 @@ final class WakeupSourceCache {
     /** What the sources come to, by name. */
     Map<String, KernelWakelock> wakelocks() {
         KernelWakelocks wakelocks = new KernelWakelocks();
-        mGone.forEach(wakelocks::add);
-        mUnseen.values().forEach(source -> wakelocks.add(source.name(), source.wakelock().ended()));
         mSources.values().forEach(source -> wakelocks.add(source.name(), source.wakelock()));
+        addMissing(wakelocks);
         return wakelocks.byName();
+    }
+
+    /**
+     * What others say of the sources that are there now, so that the sums go on: with what the last
+     * reply had of those that are not.
+     */
+    Map<String, KernelWakelock> goOn(Map<String, KernelWakelock> others) {
+        mWentOn = true;
+        KernelWakelocks wakelocks = new KernelWakelocks();
+        others.forEach(wakelocks::add);
+        addMissing(wakelocks);
+        return wakelocks.byName();
+    }
+
+    /** Adds what those had that are gone or unseen, to the names that are there. */
+    private void addMissing(KernelWakelocks wakelocks) {
+        mGone.forEach(wakelocks::addTo);
+        mUnseen.values().forEach(
+                source -> wakelocks.addTo(source.name(), source.wakelock().ended()));
     }
 }

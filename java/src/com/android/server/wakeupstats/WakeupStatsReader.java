@@ -63,10 +63,11 @@ public final class WakeupStatsReader {
         Map<String, KernelWakelock> now = readFromService();
         noteFallback(now == null);
         if (now == null) {
-            now = mFallback.get();
-        }
-        if (now == null) {
-            return null;
+            Map<String, KernelWakelock> others = mFallback.get();
+            if (others == null) {
+                return null;
+            }
+            now = mCache.goOn(others);
         }
         Map<String, KernelWakelock> rising = new HashMap<>(now);
         rising.replaceAll(

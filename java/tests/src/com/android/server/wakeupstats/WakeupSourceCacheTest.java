@@ -117,6 +117,15 @@ public class WakeupSourceCacheTest {
     }
 
     @Test
+    public void aNameBeginsAnewWhenNobodyHasHadIt() throws MalformedReplyException {
+        mCache.apply(pinned(INSTANCE, source(1, 0, 4, 10)));
+        mCache.apply(pinned(INSTANCE));
+        assertEquals(Map.of(), mCache.wakelocks());
+        mCache.apply(pinned(INSTANCE, source(2, 0, 1, 1)));
+        assertSum(1, 1);
+    }
+
+    @Test
     public void countsEndWhereBatteryStatsDoes() throws MalformedReplyException {
         long most = Integer.MAX_VALUE;
         mCache.apply(pinned(INSTANCE, source(1, 0, most, 1), source(2, 1, 5, 1)));

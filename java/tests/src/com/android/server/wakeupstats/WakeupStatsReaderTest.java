@@ -12,11 +12,15 @@ import org.junit.runner.RunWith;
 import org.junit.runners.JUnit4;
 
 import java.io.IOException;
+import java.util.Arrays;
 import java.util.Map;
 
 /** The reader, with what the service has said in the VM. */
 @RunWith(JUnit4.class)
 public class WakeupStatsReaderTest {
+    /** The name of two sources, of which one goes while it is held. */
+    private static final String TIMERFD = "[timerfd]";
+
     private static final Map<String, KernelWakelock> BY_SUSPEND =
             Map.of("rtc0", new KernelWakelock(3, 5_000, 0));
 
@@ -64,8 +68,8 @@ public class WakeupStatsReaderTest {
     @Test
     public void whatIsGoneStaysInTheSumOfItsName() throws IOException {
         Recording.Step[] steps = Recording.load("changes");
-        KernelWakelock before = steps[5].wakelocks().get("[timerfd]");
-        KernelWakelock after = steps[6].wakelocks().get("[timerfd]");
+        KernelWakelock before = steps[5].wakelocks().get(TIMERFD);
+        KernelWakelock after = steps[6].wakelocks().get(TIMERFD);
         assertTrue("it was held when it went", before.activeTimeUs() > 0);
         assertEquals(before.ended(), after);
         assertFalse("nobody has the name", steps[5].wakelocks().containsKey("fifo-5"));
@@ -110,9 +114,9 @@ public class WakeupStatsReaderTest {
 
     @Test
     public void withoutTheServiceTheFallbackAnswersUntilItIsBack() throws IOException {
-        Recording.Step[] steps = Recording.load("restart");
+        Recording.Step[] steps = Recording.load("another-backend");
         FakeService former = mService;
-        assertReads(steps[0], steps[1]);
+        assertReads(steps[0]);
         mService = null;
         former.die(true);
 
@@ -120,7 +124,46 @@ public class WakeupStatsReaderTest {
         assertEquals(BY_SUSPEND, mReader.read());
 
         mService = new FakeService();
-        assertReads(steps[2], steps[3]);
+        mService.answer(steps[1]);
+        KernelWakelock rounded = mReader.read().get("[eventfd]");
+        assertEquals(steps[1].wakelocks().get("[eventfd]").count(), rounded.count());
+    }
+
+    @Test
+    public void whatIsGoneStaysInTheSumOfTheFallback() throws IOException {
+        Recording.Step[] steps = Recording.load("restart");
+        assertReads(steps[0], steps[1]);
+        mService.die(true);
+        mService = new FakeService();
+        assertReads(steps[2]);
+        mService.refuse(new SecurityException("no permission"));
+        // One of two is left, which was never held.
+        mByFallback = Map.of(TIMERFD, new KernelWakelock(0, 0, 0));
+
+        assertEquals(Map.of(TIMERFD, steps[2].wakelocks().get(TIMERFD)), mReader.read());
+        mByFallback = BY_SUSPEND;
+        assertEquals("nobody has the name", BY_SUSPEND, mReader.read());
+
+        mService.refuse(null);
+        assertReads(steps[3]);
+    }
+
+    @Test
+    public void whatGoesWhileTheFallbackAnswersIsNotInTheNextSum() throws IOException {
+        Recording.Step[] steps = Recording.load("restart");
+        FakeService former = mService;
+        assertReads(steps[0], steps[1]);
+        mService = null;
+        former.die(true);
+        // BatteryStats starts over with what is left. What is gone would be new to it.
+        mByFallback = Map.of(TIMERFD, new KernelWakelock(0, 0, 0));
+        assertEquals(mByFallback, mReader.read());
+
+        mService = new FakeService();
+        for (int i = 2; i < steps.length; i++) {
+            mService.answer(steps[i]);
+            assertEquals(new KernelWakelock(0, 0, 0), mReader.read().get(TIMERFD));
+        }
     }
 
     @Test
@@ -138,7 +181,7 @@ public class WakeupStatsReaderTest {
         assertEquals(BY_SUSPEND, mReader.read());
 
         mService.refuse(null);
-        assertReads(steps[1]);
+        assertReads(Arrays.copyOfRange(steps, 1, steps.length));
         assertEquals("it is the same service", 1, mFinds);
     }
 
