@@ -7,6 +7,7 @@ import android.system.wakeupstats.WakeupSnapshot;
 
 import java.util.HashMap;
 import java.util.HashSet;
+import java.util.List;
 import java.util.Map;
 import java.util.Set;
 
@@ -57,6 +58,8 @@ final class WakeupSourceCache {
         mInstance = 0;
         mSequence = 0;
         mKnownHandle = 0;
+        // First of all, as this closes the file.
+        List<WakeupSource> rows = WakeupSourceRows.of(snapshot);
         if (snapshot.incremental && !isSameInstance) {
             throw new MalformedReplyException("a change of what was never there");
         }
@@ -69,7 +72,7 @@ final class WakeupSourceCache {
         for (long handle : snapshot.goneHandles) {
             sources.remove(handle);
         }
-        for (WakeupSource row : WakeupSourceRows.of(snapshot)) {
+        for (WakeupSource row : rows) {
             WakeupSource source = row.name() == null ? withKnownName(row, former) : row;
             sources.put(source.handle(), source);
             knownHandle = Math.max(knownHandle, source.handle());

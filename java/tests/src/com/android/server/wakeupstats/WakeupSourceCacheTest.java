@@ -164,10 +164,14 @@ public class WakeupSourceCacheTest {
     }
 
     @Test
-    public void aChangeOfWhatWasNeverThereIsMalformed() {
-        WakeupSnapshot reply = pinned(INSTANCE, source(1, 0, 1, 3));
+    public void aChangeOfWhatWasNeverThereIsMalformed() throws IOException {
+        Parcel columns = Parcel.obtain();
+        columns.writeTypedObject(columns(source(1, 0, 1, 3)), 0);
+        WakeupSnapshot reply = pinned(INSTANCE);
         reply.incremental = true;
+        reply.largeSources = Recording.open(columns.marshall());
         assertThrows(MalformedReplyException.class, () -> mCache.apply(reply));
+        assertFalse("closed", reply.largeSources.getFileDescriptor().valid());
     }
 
     @Test
