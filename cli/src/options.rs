@@ -1,0 +1,57 @@
+// SPDX-License-Identifier: Apache-2.0
+//! The command line.
+
+use std::time::Duration;
+
+use clap::{Parser, Subcommand};
+use clap_complete::Shell;
+use wakeupstats_aidl::{Client, ClientError};
+
+use crate::{list, status};
+
+/// Shows what keeps this device awake: the kernel's wakeup sources, as the service wakeupstats has them.
+///
+/// Exit status: 0 if all went well, 1 if not, with a message that says why; 2 if the command line makes
+/// no sense.
+#[derive(Debug, Parser)]
+#[command(name = "wakeupstats", version)]
+pub(crate) struct Options {
+    /// How long to wait for the service where it is away [default: not at all]
+    #[arg(
+        long,
+        global = true,
+        value_name = "SECONDS",
+        default_value_t = 0,
+        hide_default_value = true
+    )]
+    wait: u64,
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Shows the sources as they are now
+    List(list::Options),
+    /// Shows how the service is doing
+    Status(status::Options),
+    /// Writes what makes a shell complete this command's options
+    Completions {
+        /// For which shell
+        shell: Shell,
+    },
+    /// Writes this command's manual page
+    Man,
+}
+
+impl Options {
+    /// The service, which is waited for as long as the user will.
+    pub(crate) fn connect(&self) -> Result<Client, ClientError> {
+        Client::connect(Duration::from_secs(self.wait))
+    }
+}
+
+/// The options of the command line. A wrong one ends the process with status 2 and the usage.
+pub(crate) fn parse() -> Options {
+    Options::parse()
+}
