@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! A client that finds the service again after its restart.
 
+use std::os::fd::OwnedFd;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
@@ -56,6 +57,9 @@ pub enum Error {
     /// The reply is not as the AIDL has it.
     #[error("{SERVICE_NAME} sent a malformed reply: it is of another version, or not itself")]
     Malformed(#[from] Malformed),
+    /// The dump came to nothing; what was written says why.
+    #[error("{SERVICE_NAME} does not dump that: {0:?}")]
+    Dump(StatusCode),
     /// The call failed in a way that no service of this interface has.
     #[error("{SERVICE_NAME} could not be called: {0}")]
     Call(Status),
@@ -142,6 +146,23 @@ impl Client {
         Ok(status)
     }
 
+    /// Has the service write its dump to a file, as dumpsys does: best to a pipe that somebody reads meanwhile,
+    /// as the service may not be allowed to write elsewhere. If it fails, what it wrote says why. It is not made
+    /// again, as some of it may be written.
+    pub fn dump(&mut self, file: impl Into<OwnedFd>, args: &[String]) -> Result<(), Error> {
+        let binder = self.call(|service| Ok(service.as_binder()))?;
+        let proxy = binder.as_proxy().ok_or(Error::AnotherService)?;
+        proxy.dump(file, args).map_err(|code| {
+            if is_lost(code) { Error::Unreachable(code) } else { Error::Dump(code) }
+        })
+    }
+
+    /// The version of the interface that the service speaks; [`INTERFACE_VERSION`](crate::INTERFACE_VERSION) is the
+    /// client's. What one of them does not know is empty or 0 in a reply.
+    pub fn interface_version(&mut self) -> Result<i32, Error> {
+        self.call(|service| service.getInterfaceVersion())
+    }
+
     /// How often an answer came from another instance than the one before.
     pub fn restarts(&self) -> u64 {
         self.restarts
@@ -219,7 +240,11 @@ fn manager_answers() -> bool {
 /// The error that a status stands for if the call did not come through.
 fn unreachable(status: &Status) -> Option<Error> {
     let code = status.transaction_error();
-    let lost = [StatusCode::DeadObject, StatusCode::FailedTransaction].contains(&code);
-    (status.exception_code() == ExceptionCode::TransactionFailed && lost)
+    (status.exception_code() == ExceptionCode::TransactionFailed && is_lost(code))
         .then_some(Error::Unreachable(code))
+}
+
+/// Whether a call that ended so did not come through.
+fn is_lost(code: StatusCode) -> bool {
+    [StatusCode::DeadObject, StatusCode::FailedTransaction].contains(&code)
 }

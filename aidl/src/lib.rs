@@ -27,6 +27,7 @@ use generated::android::system::wakeupstats;
 
 pub use wakeupstats::IWakeupStats::{
     BnWakeupStats, BpWakeupStats, ERROR_READ_FAILED, ERROR_REPLY_FAILED, IWakeupStats,
+    VERSION as INTERFACE_VERSION,
 };
 pub use wakeupstats::PassedOverBackend::PassedOverBackend;
 pub use wakeupstats::ServiceStatus::ServiceStatus;

@@ -174,16 +174,19 @@ impl WakeupStats {
 impl Interface for WakeupStats {
     /// Writes to a file of the caller's, who may never read it: so many threads can be lost to that
     /// until the caller gives up or dies, and no more. Who is turned away takes no place of those
-    /// who are not.
+    /// who are not. An error is written there, for a person, and the status tells a program.
     fn dump(&self, writer: &mut dyn io::Write, args: &[String]) -> rsbinder::Result<()> {
         let allowed = self.access.check(access::DUMP);
         let places = if allowed.is_ok() { &self.dumps } else { &self.refusals };
         let _place = places.take(Duration::ZERO).ok_or(StatusCode::WouldBlock)?;
-        let text = allowed.map_err(Error::from).and_then(|()| self.dumped(args));
-        let text = text.unwrap_or_else(|error| format!("{}\n", chain(&error)).into());
+        let dumped = allowed.map_err(Error::from).and_then(|()| self.dumped(args));
+        let (text, end) = match dumped {
+            Ok(text) => (text, Ok(())),
+            Err(error) => (format!("{}\n", chain(&error)).into(), Err(status_of_dump(&error))),
+        };
         // A reader that went away has nobody to tell.
         let _ = writer.write_all(&text);
-        Ok(())
+        end
     }
 }
 
@@ -196,6 +199,15 @@ impl IWakeupStats for WakeupStats {
     fn getStatus(&self) -> BinderResult<ServiceStatus> {
         self.access.check(access::BATTERY_STATS).map_err(|error| status(error.into()))?;
         Ok(reply::status(self.reader.status()))
+    }
+}
+
+/// How a dump ends of which an error was written.
+fn status_of_dump(error: &Error) -> StatusCode {
+    match error {
+        Error::Denied(_) => StatusCode::PermissionDenied,
+        Error::Query(_) | Error::Arguments(_) => StatusCode::BadValue,
+        _ => StatusCode::Unknown,
     }
 }
 

@@ -157,8 +157,9 @@ fn wrong_arguments_are_named_with_the_usage_and_nothing_else() {
     ];
 
     for (args, why) in wrong {
-        let text = dump(args);
-        assert!(text.contains(why), "{text}");
+        let output = daemon::dump(args).unwrap();
+        let text = String::from_utf8(output.stdout).unwrap();
+        assert!(!output.status.success() && text.contains(why), "{text}");
         assert!(text.contains("Usage: dumpsys wakeupstats"), "{text}");
         assert!(!text.contains("NAME ") && text.lines().count() <= 6, "{text}");
     }

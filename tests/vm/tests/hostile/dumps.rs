@@ -102,7 +102,7 @@ fn arguments_of_any_characters_are_answered_in_plain_text() {
     let mut tried = 0;
     let mut check = |args: &[&[u16]], what: &str| {
         let (text, end) = dumped(&watch, args);
-        end.unwrap_or_else(|status| panic!("{what}: {status:?}"));
+        assert!(matches!(end, Ok(()) | Err(StatusCode::BadValue)), "{what}: {end:?}");
         assert!(!text.is_empty(), "{what}");
         assert_plain(&text, what);
         tried += 1;
