@@ -5,12 +5,14 @@
 
 PRODUCT_PACKAGES += \
     wakeupSources.bpf \
+    wakeupstats \
     wakeupstatsd \
 
 SYSTEM_EXT_PRIVATE_SEPOLICY_DIRS += system/wakeupstats/sepolicy/private
 
 # Products that inherit generic_system.mk let others add to /system only what is named.
 PRODUCT_ARTIFACT_PATH_REQUIREMENT_ALLOWED_LIST += \
+    system/bin/wakeupstats \
     system/bin/wakeupstatsd \
     system/etc/bpf/wakeupstats/wakeupSources.bpf \
     system/etc/init/wakeupstatsd.rc \

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! How the command ends.
 
+use std::error::Error;
 use std::io;
 use std::process::ExitCode;
 
@@ -10,10 +11,16 @@ pub(crate) fn exit_code(result: anyhow::Result<()>) -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) if is_broken_pipe(&error) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("wakeupstats: {error:#}");
+            eprintln!("wakeupstats: {}", chain(&*error));
             ExitCode::FAILURE
         }
     }
+}
+
+/// An error with all that led to it, on one line.
+pub(crate) fn chain(error: &(dyn Error + 'static)) -> String {
+    std::iter::successors(error.source(), |&cause| cause.source())
+        .fold(error.to_string(), |message, cause| format!("{message}: {cause}"))
 }
 
 fn is_broken_pipe(error: &anyhow::Error) -> bool {

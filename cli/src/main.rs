@@ -3,11 +3,19 @@
 
 use std::process::ExitCode;
 
+mod changes;
+mod columns;
+mod diff;
 mod error;
+mod interrupt;
 mod list;
+#[cfg(feature = "manual")]
 mod manual;
+mod moment;
 mod options;
 mod status;
+#[cfg(feature = "top")]
+mod top;
 
 use options::{Command, Options};
 
@@ -19,7 +27,12 @@ fn try_main(options: &Options) -> anyhow::Result<()> {
     match &options.command {
         Command::List(list) => list.run(options.connect()?),
         Command::Status(status) => status.run(options.connect()?),
+        Command::Diff(diff) => diff.run(|| options.connect()),
+        #[cfg(feature = "top")]
+        Command::Top(top) => top.run(|| options.connect()),
+        #[cfg(feature = "manual")]
         Command::Completions { shell } => manual::completions(*shell),
+        #[cfg(feature = "manual")]
         Command::Man => manual::page(),
     }
 }

@@ -4,10 +4,11 @@
 use std::time::Duration;
 
 use clap::{Parser, Subcommand};
-use clap_complete::Shell;
 use wakeupstats_aidl::{Client, ClientError};
 
-use crate::{list, status};
+#[cfg(feature = "top")]
+use crate::top;
+use crate::{diff, list, status};
 
 /// Shows what keeps this device awake: the kernel's wakeup sources, as the service wakeupstats has them.
 ///
@@ -35,12 +36,19 @@ pub(crate) enum Command {
     List(list::Options),
     /// Shows how the service is doing
     Status(status::Options),
+    /// Shows what held the device awake in the next seconds, or between two lists
+    Diff(diff::Options),
+    /// Shows what holds the device awake, all the time
+    #[cfg(feature = "top")]
+    Top(top::Options),
     /// Writes what makes a shell complete this command's options
+    #[cfg(feature = "manual")]
     Completions {
         /// For which shell
-        shell: Shell,
+        shell: clap_complete::Shell,
     },
     /// Writes this command's manual page
+    #[cfg(feature = "manual")]
     Man,
 }
 
@@ -54,4 +62,16 @@ impl Options {
 /// The options of the command line. A wrong one ends the process with status 2 and the usage.
 pub(crate) fn parse() -> Options {
     Options::parse()
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn command_line_makes_sense() {
+        Options::command().debug_assert();
+    }
 }

@@ -1,16 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 //! The sources of a report as CSV: a line of headers, which are the keys of the JSON, then a row
-//! for each source, quoted as in RFC 4180. Lines end in a newline alone.
-//!
-//! Spreadsheets take text that begins with one of `= + - @`, a tab or a carriage return for a
-//! formula, and anyone who can make a wakeup source chooses its name. So such text gets a `'` in
-//! front, which spreadsheets take for "this is text". Text that begins with a `'` gets one, too:
-//! who needs the exact names drops one leading `'`, or reads the JSON.
+//! for each source, quoted as in RFC 4180. Lines end in a newline alone. Names are [protected](protect).
 
-use std::borrow::Cow;
 use std::io;
 
 use csv::Writer;
+use wakeupstats_text::protect;
 
 use crate::report::{Report, SOURCE};
 
@@ -23,12 +18,4 @@ pub fn rows(report: &Report<'_>) -> io::Result<Vec<u8>> {
         writer.write_record(values.each_ref().map(|value| value.as_bytes()))?;
     }
     writer.into_inner().map_err(|error| error.into_error())
-}
-
-fn protect(text: &str) -> Cow<'_, str> {
-    if text.starts_with(['=', '+', '-', '@', '\t', '\r', '\'']) {
-        format!("'{text}").into()
-    } else {
-        text.into()
-    }
 }

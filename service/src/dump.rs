@@ -8,11 +8,12 @@ use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::error::ErrorKind;
 use clap::{CommandFactory, Parser};
 use thiserror::Error;
+use wakeupstats_text::escape;
 
 use crate::query::{self, Answer, Order, Query};
 use crate::report::{Header, Report};
 use crate::status::Status;
-use crate::table::{Table, escape};
+use crate::table::Table;
 use crate::tracker::{Row, Since};
 use crate::{checkin, csv, json};
 

@@ -4,9 +4,9 @@
 use std::fmt;
 
 use serde::Serialize;
+use wakeupstats_text::escape;
 
 use crate::model::Backend;
-use crate::table::escape;
 
 /// How the service is doing. Times are CLOCK_MONOTONIC in nanoseconds.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]

@@ -7,15 +7,13 @@
 
 use std::fmt;
 
-use unicode_width::UnicodeWidthChar;
+use wakeupstats_text::{MAX_NUMBER, escape, fit, short, width};
 
 use crate::query::Order;
 use crate::report::Report;
 use crate::tracker::Row;
 
 const WIDTH: usize = 100;
-
-const MAX_NUMBER: u64 = 99_999_999;
 
 /// A report, to be displayed.
 #[derive(Debug)]
@@ -255,17 +253,6 @@ fn numbers_column(number: &Number, report: &Report<'_>) -> Vec<String> {
     cells.into_iter().map(|cell| format!("{cell:>columns$}")).collect()
 }
 
-/// A number in at most 8 digits and a suffix.
-fn short(mut value: u64) -> String {
-    let mut suffixes = ["", "k", "M", "G", "T"].into_iter();
-    let mut suffix = suffixes.next();
-    while value > MAX_NUMBER {
-        value /= 1_000;
-        suffix = suffixes.next();
-    }
-    format!("{value}{}", suffix.unwrap_or_default())
-}
-
 fn positive(value: i64) -> u64 {
     u64::try_from(value).unwrap_or(0)
 }
@@ -274,52 +261,6 @@ fn positive(value: i64) -> u64 {
 fn us_as_ms(ns: i64) -> String {
     let us = positive(ns) / 1_000;
     format!("{}.{:03}", us / 1_000, us % 1_000)
-}
-
-/// Text in which what would move a terminal's cursor, or shows nothing, is escaped.
-pub fn escape(text: &str) -> String {
-    text.chars().fold(String::new(), |mut escaped, char| {
-        if is_visible(char) {
-            escaped.push(char);
-        } else {
-            escaped.extend(char.escape_default());
-        }
-        escaped
-    })
-}
-
-/// Whether it is neither without a width, nor what Unicode has for a control, a format or a separator: some of those
-/// are said to have a width, as what breaks a line (U+2028).
-pub fn is_visible(char: char) -> bool {
-    let is_printable = matches!(char, '"' | '\'' | '\\') || char.escape_debug().len() == 1;
-    is_printable && char.width().is_some_and(|width| width > 0)
-}
-
-/// The columns that visible text takes.
-fn width(text: &str) -> usize {
-    text.chars().filter_map(UnicodeWidthChar::width).sum()
-}
-
-/// Visible text in so many columns exactly; what does not fit, or was cut already, ends in an
-/// ellipsis.
-fn fit(text: &str, cut: bool, columns: usize) -> String {
-    let cut = cut || width(text) > columns;
-    let room = columns.saturating_sub(usize::from(cut));
-    let mut cell = String::new();
-    let mut used = 0;
-    for char in text.chars() {
-        used += char.width().unwrap_or(0);
-        if used > room {
-            break;
-        }
-        cell.push(char);
-    }
-    if cut {
-        cell.push('…');
-    }
-    let padding = columns.saturating_sub(width(&cell));
-    cell.extend(std::iter::repeat_n(' ', padding));
-    cell
 }
 
 // As in dump.rs.

@@ -48,6 +48,18 @@ const BUILDS: &[Build] = &[
         features: &[],
     },
     Build {
+        modules: &["libwakeupstats_text"],
+        package: "wakeupstats-text",
+        kind: DependencyKind::Normal,
+        features: &[],
+    },
+    Build {
+        modules: &["wakeupstats"],
+        package: "wakeupstats",
+        kind: DependencyKind::Normal,
+        features: &[],
+    },
+    Build {
         modules: &["wakeupstats_aidl_generator"],
         package: "wakeupstats-aidl",
         kind: DependencyKind::Build,
@@ -58,8 +70,10 @@ const BUILDS: &[Build] = &[
 /// Which package a module is of, by the directory of its Android.bp. Tests live with what they test.
 const PACKAGES: &[(&str, &str)] = &[
     ("aidl", "wakeupstats-aidl"),
+    ("cli", "wakeupstats"),
     ("service", "wakeupstatsd"),
     ("tests/device", "wakeupstats-vm"),
+    ("text", "wakeupstats-text"),
 ];
 
 /// What does not fit.
