@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 //! `wakeupstats diff`: what held the device awake from one moment to another.
 
-use std::io::{self, Write};
 use std::path::PathBuf;
-use std::sync::mpsc::{RecvTimeoutError, channel};
+use std::process;
+use std::sync::mpsc::channel;
 use std::time::Duration;
 
 use anyhow::Context;
@@ -17,6 +17,7 @@ use crate::changes::{Change, Changes};
 use crate::columns::{NEW, Names, lines, seconds};
 use crate::interrupt;
 use crate::moment::Moment;
+use crate::output::print;
 
 /// The version of JSON and CSV. It rises when a field goes, or means something else.
 const VERSION: u32 = 1;
@@ -78,22 +79,23 @@ impl Options {
         } else {
             table(&changes).into_bytes()
         };
-        Ok(io::stdout().write_all(&text)?)
+        print(&text)
     }
 
     /// Now and then.
     fn watch(&self, mut client: Client) -> anyhow::Result<(Moment, Moment)> {
+        let then = Moment::now(&mut client)?;
         let (interrupts, interrupted) = channel();
         interrupt::on_each(move || {
-            // Nobody waits any more.
-            let _ = interrupts.send(());
+            // After the first, which only ends the wait, as the service may not answer.
+            if interrupts.send(()).is_err() {
+                process::exit(1);
+            }
         })
         .context("signals can't be waited for")?;
-        let then = Moment::now(&mut client)?;
-        match interrupted.recv_timeout(Duration::from_secs(self.seconds.into())) {
-            Ok(()) | Err(RecvTimeoutError::Timeout) => {}
-            Err(error) => return Err(error.into()),
-        }
+        // An interrupt, or the end of the time.
+        let _ = interrupted.recv_timeout(Duration::from_secs(self.seconds.into()));
+        drop(interrupted);
         Ok((then, Moment::now(&mut client)?))
     }
 }

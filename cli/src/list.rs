@@ -1,12 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 //! `wakeupstats list`: the sources as they are now. The service's dump has the formats; this asks for it.
 
-use std::io::{self, Read, Write};
+use std::io::{self, Read};
 use std::thread;
 
 use anyhow::{Context, bail};
 use clap::Args;
 use wakeupstats_aidl::{Client, ClientError};
+
+use crate::output::print;
 
 #[derive(Args, Debug)]
 #[command(after_help = "\
@@ -89,7 +91,7 @@ impl Options {
             reading.join().map_err(|_| anyhow::anyhow!("the reader of the dump panicked"))?;
         let text = text.context("the dump can't be read")?;
         match end {
-            Ok(()) => Ok(io::stdout().write_all(&text)?),
+            Ok(()) => print(&text),
             Err(ClientError::Dump(_)) if !text.is_empty() => {
                 bail!("{}", String::from_utf8_lossy(&text).trim_end())
             }

@@ -6,13 +6,13 @@ use std::process::ExitCode;
 mod changes;
 mod columns;
 mod diff;
-mod error;
 mod interrupt;
 mod list;
 #[cfg(feature = "manual")]
 mod manual;
 mod moment;
 mod options;
+mod output;
 mod status;
 #[cfg(feature = "top")]
 mod top;
@@ -20,7 +20,7 @@ mod top;
 use options::{Command, Options};
 
 fn main() -> ExitCode {
-    error::exit_code(try_main(&options::parse()))
+    output::exit_code(try_main(&options::parse()))
 }
 
 fn try_main(options: &Options) -> anyhow::Result<()> {

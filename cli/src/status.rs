@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 //! `wakeupstats status`: how the service is doing.
 
-use std::io::{self, Write};
-
 use clap::Args;
 use rustix::time::{ClockId, clock_gettime};
 use serde::Serialize;
 use wakeupstats_aidl::{Client, INTERFACE_VERSION, ServiceStatus, SnapshotBackend};
 use wakeupstats_text::{escape, line};
+
+use crate::output::print;
 
 /// The version of the JSON. It rises when a field goes, or means something else.
 const VERSION: u32 = 1;
@@ -52,7 +52,7 @@ impl Options {
         let interface_version = client.interface_version()?;
         let status = Status::new(client.status()?, interface_version);
         let text = if self.json { line(&status)? } else { status.text().into_bytes() };
-        Ok(io::stdout().write_all(&text)?)
+        print(&text)
     }
 }
 

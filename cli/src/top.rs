@@ -11,9 +11,9 @@ use clap::Args;
 use ratatui::crossterm::event;
 use wakeupstats_aidl::{Client, ClientError};
 
-use crate::error::chain;
 use crate::interrupt;
 use crate::moment::Moment;
+use crate::output::chain;
 
 mod screen;
 

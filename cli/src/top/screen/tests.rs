@@ -148,6 +148,8 @@ fn rows_that_do_not_fit_are_scrolled_to_and_no_size_is_too_small() {
     assert!(two_rows[4].starts_with("source-1 ") && two_rows[5].starts_with("source-0 "));
     assert!(last_rows[4].starts_with("source-0 ") && last_rows[5].starts_with("source-2 "));
     assert_eq!(scrolled_up, two_rows);
+    press(&mut screen, KeyCode::End);
+    assert!(shown(&mut screen, 80, 24)[4].starts_with("source-1 "), "there is room for all");
     for size in 1..7 {
         shown(&mut screen, size * 5, size);
     }

@@ -1,9 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
-//! How the command ends.
+//! What the command has to say, and how it ends.
 
 use std::error::Error;
-use std::io;
+use std::io::{self, Write};
 use std::process::ExitCode;
+
+use anyhow::Context;
+
+/// Writes to standard output.
+pub(crate) fn print(text: &[u8]) -> anyhow::Result<()> {
+    io::stdout().write_all(text).context("standard output can't be written")
+}
 
 /// Says what went wrong. That nobody reads on is not wrong: who pipes into head(1) has what he wants.
 pub(crate) fn exit_code(result: anyhow::Result<()>) -> ExitCode {
@@ -11,7 +18,8 @@ pub(crate) fn exit_code(result: anyhow::Result<()>) -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) if is_broken_pipe(&error) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("wakeupstats: {}", chain(&*error));
+            // Nobody to tell: the exit status does.
+            let _ = writeln!(io::stderr(), "wakeupstats: {}", chain(&*error));
             ExitCode::FAILURE
         }
     }
