@@ -172,7 +172,7 @@ fn gives_large_replies() -> Result<()> {
     let _unload = Unload;
     backend::load_and_pin()?;
     let _daemon = ByInit::daemon()?;
-    for domain in ["system_server", "traced_probes"] {
+    for domain in ["system_server", "traced_probes", "shell"] {
         ensure_says(domain, SYSTEM, "read", "pinned 3")?;
     }
     Ok(())

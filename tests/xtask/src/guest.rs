@@ -17,9 +17,11 @@ use crate::workspace::Workspace;
 
 /// The package whose test targets are the guest suites.
 pub(crate) const SUITES_PACKAGE: &str = "wakeupstats-vm";
-const PACKAGES: &[&str] = &["init", DAEMON, SUITES_PACKAGE];
+const PACKAGES: &[&str] = &["init", DAEMON, COMMAND, SUITES_PACKAGE];
 /// The daemon: package and program.
 pub(crate) const DAEMON: &str = "wakeupstatsd";
+/// The command: package and program.
+const COMMAND: &str = "wakeupstats";
 /// The daemon as a device has it, without the loader.
 pub(crate) const ON_DEVICE: &str = "system/bin/wakeupstatsd";
 /// The daemon with the loader, as an engineering build of a device has it beside that.
