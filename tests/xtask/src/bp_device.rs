@@ -20,6 +20,8 @@ const PLACE: &str = "system/wakeupstats/";
 const BINARIES: &str = "/system/bin";
 /// Where it installs what `libbpf_prog` makes.
 const OBJECTS: &str = "/system/etc/bpf";
+/// What people start, and no rc file.
+const COMMAND: &str = "wakeupstats";
 /// Which names the service looks for.
 const PINS: &str = "service/src/pins.rs";
 const GUIDE: &str = "docs/android.md";
@@ -31,7 +33,7 @@ pub(crate) fn problems(workspace: &Workspace, tree: &Tree) -> Result<Vec<String>
         fs::read_to_string(root.join(path)).with_context(|| format!("read {}", path.display()))
     };
     let mut problems = makefile_problems(tree, &read(Path::new(MAKEFILE))?, root);
-    for module in tree.of_kind("rust_binary") {
+    for module in tree.of_kind("rust_binary").filter(|module| module.name != COMMAND) {
         problems.extend(match rc_file(tree, module) {
             Some(file) => rc_problems(module, &read(Path::new(&file))?),
             None => vec![format!("{}: no rc file starts it", module.label())],

@@ -7,6 +7,7 @@ use std::thread::{self, sleep};
 use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
+use wakeupstats_vm::binder_device::with_another;
 use wakeupstats_vm::daemon::{Daemon, SHELL};
 use wakeupstats_vm::selinux;
 
@@ -35,6 +36,13 @@ fn service_that_is_away_is_named_and_waited_for_if_one_likes() {
     let _daemon = Daemon::start().unwrap();
 
     assert!(waiting.join().unwrap().contains("backend:"));
+}
+
+#[test]
+fn without_a_service_manager_it_says_which_to_start() {
+    let said = with_another(|| run(&["status"]));
+
+    assert_failed(&said, "no service manager answers on binder: start it");
 }
 
 #[test]
