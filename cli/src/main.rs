@@ -13,6 +13,11 @@ mod manual;
 mod moment;
 mod options;
 mod output;
+mod record;
+mod recorder;
+mod recording;
+#[expect(dead_code, reason = "for what plots and exports")]
+mod replay;
 mod status;
 #[cfg(feature = "top")]
 mod top;
@@ -30,6 +35,7 @@ fn try_main(options: &Options) -> anyhow::Result<()> {
         Command::Diff(diff) => diff.run(|| options.connect()),
         #[cfg(feature = "top")]
         Command::Top(top) => top.run(|| options.connect()),
+        Command::Record(record) => record.run(options.connect()?),
         #[cfg(feature = "manual")]
         Command::Completions { shell } => manual::completions(*shell),
         #[cfg(feature = "manual")]

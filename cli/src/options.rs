@@ -8,7 +8,7 @@ use wakeupstats_aidl::{Client, ClientError};
 
 #[cfg(feature = "top")]
 use crate::top;
-use crate::{diff, list, status};
+use crate::{diff, list, record, status};
 
 /// Shows what keeps this device awake: the kernel's wakeup sources, as the service wakeupstats has them.
 ///
@@ -41,6 +41,8 @@ pub(crate) enum Command {
     /// Shows what holds the device awake, all the time
     #[cfg(feature = "top")]
     Top(top::Options),
+    /// Records what happens to the sources, into a file
+    Record(record::Options),
     /// Writes what makes a shell complete this command's options
     #[cfg(feature = "manual")]
     Completions {
