@@ -6,19 +6,33 @@ use std::process::ExitCode;
 mod changes;
 mod columns;
 mod diff;
+#[cfg(feature = "plot")]
+mod export;
 mod interrupt;
+#[cfg(feature = "plot")]
+mod labels;
 mod list;
 #[cfg(feature = "manual")]
 mod manual;
 mod moment;
 mod options;
 mod output;
+#[cfg(feature = "plot")]
+mod page;
+#[cfg(feature = "plot")]
+mod perfetto;
+#[cfg(feature = "plot")]
+mod picture;
+#[cfg(feature = "plot")]
+mod plot;
 mod record;
 mod recorder;
 mod recording;
-#[expect(dead_code, reason = "for what plots and exports")]
+#[cfg_attr(not(feature = "plot"), expect(dead_code, reason = "for what plots and exports"))]
 mod replay;
 mod status;
+#[cfg(feature = "plot")]
+mod timeline;
 #[cfg(feature = "top")]
 mod top;
 
@@ -36,6 +50,10 @@ fn try_main(options: &Options) -> anyhow::Result<()> {
         #[cfg(feature = "top")]
         Command::Top(top) => top.run(|| options.connect()),
         Command::Record(record) => record.run(options.connect()?),
+        #[cfg(feature = "plot")]
+        Command::Plot(plot) => plot.run(),
+        #[cfg(feature = "plot")]
+        Command::Export(export) => export.run(),
         #[cfg(feature = "manual")]
         Command::Completions { shell } => manual::completions(*shell),
         #[cfg(feature = "manual")]

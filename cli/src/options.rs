@@ -9,6 +9,8 @@ use wakeupstats_aidl::{Client, ClientError};
 #[cfg(feature = "top")]
 use crate::top;
 use crate::{diff, list, record, status};
+#[cfg(feature = "plot")]
+use crate::{export, plot};
 
 /// Shows what keeps this device awake: the kernel's wakeup sources, as the service wakeupstats has them.
 ///
@@ -43,6 +45,12 @@ pub(crate) enum Command {
     Top(top::Options),
     /// Records what happens to the sources, into a file
     Record(record::Options),
+    /// Draws a recording: who was active when
+    #[cfg(feature = "plot")]
+    Plot(plot::Options),
+    /// Makes a trace of a recording
+    #[cfg(feature = "plot")]
+    Export(export::Options),
     /// Writes what makes a shell complete this command's options
     #[cfg(feature = "manual")]
     Completions {
