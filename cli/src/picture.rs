@@ -96,7 +96,7 @@ fn rows(timeline: &Timeline, top: usize) -> Vec<Row<'_>> {
     }));
     let others: Vec<_> = active.map(|track| &track.active).collect();
     if !others.is_empty() {
-        let label = format!("{} others, summed", others.len());
+        let label = format!("{} more, summed", others.len());
         rows.push(Row { title: label.clone(), label, color: OTHERS, pieces: others });
     }
     if timeline.suspended.held_ns() > 0 {
@@ -312,7 +312,7 @@ mod tests {
         let rows = rows(&timeline, 2);
 
         let labels: Vec<_> = rows.iter().map(|row| row.label.as_str()).collect();
-        assert_eq!(labels, ["any source, at least", "long", "short", "1 others, summed"]);
+        assert_eq!(labels, ["any source, at least", "long", "short", "1 more, summed"]);
         let drawn = draw(&timeline, 2);
         for words in ["2.00 s", "75.0 %", "4 wakeup sources, 3 of them active", "1.00 s to 4.00 s"]
         {

@@ -4,6 +4,7 @@
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
+use std::process;
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
@@ -224,7 +225,12 @@ fn check_boot(recorded: &Header, last: Moment, now: &Header) -> Result<()> {
 /// Says when the process shall end.
 fn signals() -> Result<Receiver<()>> {
     let (sender, receiver) = mpsc::channel();
+    let mut is_first = true;
     interrupt::on_each(move || {
+        // A service that hangs holds up the end. What was taken until then is in the file.
+        if !std::mem::take(&mut is_first) {
+            process::exit(1);
+        }
         // Nobody listens any more where it is ending already.
         let _ = sender.send(());
     })?;
