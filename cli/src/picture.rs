@@ -347,5 +347,7 @@ mod tests {
         let shown: Vec<_> = runs.iter().map(|it| (it.from, it.to, it.shade)).collect();
         assert_eq!(shown, [(8, 9, 5), (9, 10, 10)]);
         assert!((columns.iter().sum::<f64>() - 1.5).abs() < 1e-9);
+        let shades: Vec<u8> = super::runs(&[0.0, 0.004, 1.7]).iter().map(|run| run.shade).collect();
+        assert_eq!(shades, [1, 10], "the least is seen, and no sum is more than all");
     }
 }

@@ -348,6 +348,8 @@ pub(crate) mod tests {
     #[test]
     fn what_was_before_does_not_count() {
         assert_eq!(active(&[r#"{"tick":{"m":1S}}"#]), []);
+        let first = timeline(&[r#"{"tick":{"m":0,"s":[{"h":1,"n":"a","a":7,"t":9S}]}}"#]);
+        assert_eq!((first.tracks[0].activations, first.length_ns()), (0, 0));
     }
 
     #[test]
