@@ -6,6 +6,8 @@ mod diff;
 mod errors;
 mod list;
 mod manual;
+mod plot;
+mod record;
 mod running;
 mod status;
 mod terminal;
