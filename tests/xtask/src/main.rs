@@ -42,6 +42,7 @@ mod jobs;
 mod kernel;
 mod module;
 mod packages;
+mod perfetto;
 mod progress;
 mod qemu;
 mod rc;

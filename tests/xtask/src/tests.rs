@@ -15,6 +15,7 @@ use crate::initramfs::Initramfs;
 use crate::java_tests;
 use crate::kernel::Kernel;
 use crate::packages;
+use crate::perfetto;
 use crate::progress::say_error;
 use crate::sepolicy_less;
 use crate::table::{Choice, Source, Table};
@@ -87,6 +88,12 @@ pub(crate) fn run(options: &TestOptions) -> Result<bool> {
         match java_tests::test(&workspace) {
             Ok(count) => summary.add("tests in Java", count),
             Err(error) => summary.add_harness_failure("tests in Java", &error),
+        }
+    }
+    if on_host {
+        match perfetto::test(&workspace, &options.filters) {
+            Ok(count) => summary.add("Perfetto", count),
+            Err(error) => summary.add_harness_failure("Perfetto", &error),
         }
     }
     for arch in archs {
