@@ -33,8 +33,8 @@ use bench::{Footprint, Row};
 /// Begins every line that is meant for the harness and not for the person who reads the output.
 pub const PREFIX: &str = "wakeupstats-vm: ";
 
-/// Begins a line with what was recorded for the tests in Java.
-pub const RECORDING: &str = "recording: ";
+/// Begins a line of a file that the harness is to keep: after this comes its name, a space, and the line.
+pub const FILE: &str = "file: ";
 
 /// The directory of the rc files that PID 1 reads.
 pub const RC_FILES: &str = "/system/etc/init";

@@ -2,8 +2,8 @@
 //! PID 1 of the test VM: mounts, modules, services, service manager, then the programs it was asked for.
 //!
 //! The kernel passes what follows `--` on its command line as arguments: `test [FILTER…]`, `demo`,
-//! `bench ROUNDS SOURCES`, `bench footprint CALLS`, `record` or `shell`. It ends with a verdict for the harness
-//! and powers the machine off.
+//! `bench ROUNDS SOURCES`, `bench footprint CALLS`, `record`, `story` or `shell`. It ends with a verdict for the
+//! harness and powers the machine off.
 
 mod hub;
 mod machine;
@@ -48,7 +48,10 @@ fn try_main() -> Result<Verdict> {
         "demo" => programs::run_demo(hub),
         "bench" => programs::run_bench(filters, hub),
         "record" => programs::run_record(hub),
+        "story" => programs::run_story(hub),
         "shell" => programs::run_shell(hub),
-        other => bail!("unknown job {other:?}; known are test, demo, bench, record and shell"),
+        other => {
+            bail!("unknown job {other:?}; known are test, demo, bench, record, story and shell")
+        }
     }
 }

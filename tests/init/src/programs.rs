@@ -19,6 +19,7 @@ const SUITES: &str = "/tests";
 const DEMO: &str = "/bin/demo";
 const BENCH: &str = "/bin/bench";
 const RECORD: &str = "/bin/record";
+const STORY: &str = "/bin/story";
 const BUSYBOX: &str = "/bin/busybox";
 /// Names the kernel, as `tests/kernels.toml` does; set by the harness on the kernel command line.
 const KERNEL_VARIABLE: &str = "WAKEUPSTATS_KERNEL";
@@ -91,6 +92,11 @@ pub(crate) fn run_bench(arguments: &[String], hub: Child) -> Result<Verdict> {
 /// Records replies for the tests in Java.
 pub(crate) fn run_record(hub: Child) -> Result<Verdict> {
     run_program("record", RECORD, &[], hub)
+}
+
+/// Tells how a drain is found.
+pub(crate) fn run_story(hub: Child) -> Result<Verdict> {
+    run_program("story", STORY, &[], hub)
 }
 
 fn run_program(name: &str, path: &str, arguments: &[String], hub: Child) -> Result<Verdict> {

@@ -49,6 +49,10 @@ enum Command {
     ///
     /// They are in java/tests/recordings, and are to be recorded anew after a change of the AIDL.
     Record(VmOptions),
+    /// Boots a kernel with the kfuncs, has a source keep the machine awake, and finds it by the command wakeupstats.
+    ///
+    /// Takes a minute and a half; the picture is kept as docs/drain.svg.
+    Story(VmOptions),
     /// Boots into a shell with binder and the service manager running; `exit` leaves it.
     Shell(ShellOptions),
     /// Checks what needs no VM: format, lints, documentation, house rules, the AIDL and its
@@ -83,7 +87,7 @@ pub(crate) struct VmOptions {
     pub(crate) verbose: bool,
     /// Ends a VM that runs longer than this, as a failure of the harness.
     ///
-    /// By default 1800 for the tests, 300 for the demo and to record, 3600 for the benchmark, none for the shell.
+    /// By default 1800 for the tests, 300 for the demo, the story and to record, 3600 for the benchmark, none for the shell.
     #[arg(long, value_name = "SECONDS")]
     time_limit: Option<u64>,
 }
@@ -163,6 +167,7 @@ impl Arguments {
             Command::Demo(options) => jobs::demo(&options),
             Command::Bench(options) => bench::run(&options),
             Command::Record(options) => record::run(&options),
+            Command::Story(options) => jobs::story(&options),
             Command::Shell(options) => jobs::shell(&options),
             Command::Check(options) => check::run(&options),
             Command::AidlApi(AidlApi::Update) => api::update(),

@@ -14,7 +14,7 @@ use std::thread::sleep;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
-use init::RECORDING as PREFIX;
+use init::FILE as PREFIX;
 use serde_json::{Value, json};
 use wakeupstats_aidl::{Cache, SnapshotBackend, SnapshotQuery, Source, rows};
 use wakeupstats_vm::daemon::{self, Daemon};
