@@ -71,7 +71,11 @@ impl Options {
         let mut recording = self.open(&header)?;
         let name = self.out.display();
         let every = humantime::format_duration(self.interval);
-        eprintln!("wakeupstats: recording into {name} every {every}, until Ctrl-C");
+        let until = match self.limit {
+            Some(limit) => format!("for {}, or until Ctrl-C", humantime::format_duration(limit)),
+            None => "until Ctrl-C".to_owned(),
+        };
+        eprintln!("wakeupstats: recording into {name} every {every}, {until}");
         recording.tick(&snapshot, &client)?;
         self.follow(&mut client, &mut recording, &signals)?;
         recording.file.sync_all().with_context(|| format!("{name} can't be written"))?;
