@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail};
 use init::supervisor::keep_only;
 use rsbinder::{ProcessState, Strong, hub};
+use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, kill_process, waitid};
 use rustix::thread::{CapabilitySet, set_no_new_privs};
 use wakeupstats::model::Backend;
 use wakeupstats_aidl::{IWakeupStats, SERVICE_NAME};
@@ -129,7 +130,26 @@ impl Daemon {
     pub fn pid(&self) -> u32 {
         self.0.id()
     }
+
+    /// Stops it until what is returned is dropped. No thread of it runs any more when this returns.
+    pub fn stop(&self) -> Result<Stopped> {
+        let pid = Pid::from_child(&self.0);
+        kill_process(pid, Signal::STOP)?;
+        waitid(WaitId::Pid(pid), WaitIdOptions::STOPPED | WaitIdOptions::NOWAIT)?;
+        Ok(Stopped(pid))
+    }
 }
+/// A daemon that does nothing for now.
+#[derive(Debug)]
+pub struct Stopped(Pid);
+
+impl Drop for Stopped {
+    fn drop(&mut self) {
+        // It may have been killed meanwhile.
+        let _ = kill_process(self.0, Signal::CONT);
+    }
+}
+
 impl Drop for Daemon {
     fn drop(&mut self) {
         let _ = self.0.kill();

@@ -79,17 +79,15 @@ fn interrupt_ends_it_early_and_it_is_shown() {
 #[test]
 fn second_interrupt_ends_it_where_the_service_hangs() {
     let daemon = Daemon::start().unwrap();
-    let service = Pid::from_raw(i32::try_from(daemon.pid()).unwrap()).unwrap();
 
     let mut child = waiting();
-    kill_process(service, Signal::STOP).unwrap();
+    let _stopped = daemon.stop().unwrap();
     interrupt(&child);
     sleep(Duration::from_millis(300));
     assert_eq!(child.try_wait().unwrap(), None, "it waits for an answer");
     interrupt(&child);
 
     assert_eq!(said(child).status, Some(1));
-    kill_process(service, Signal::CONT).unwrap();
 }
 
 #[test]

@@ -6,7 +6,6 @@ use std::process::Stdio;
 use std::thread::{self, sleep};
 use std::time::{Duration, Instant};
 
-use rustix::process::{Pid, Signal, kill_process};
 use wakeupstats_vm::binder_device::with_another;
 use wakeupstats_vm::daemon::{Daemon, SHELL};
 use wakeupstats_vm::selinux;
@@ -73,8 +72,7 @@ fn output_that_can_not_be_written_is_an_error() {
 #[test]
 fn service_that_dies_during_a_list_leaves_no_half_of_one() {
     let daemon = Daemon::start().unwrap();
-    let pid = Pid::from_raw(i32::try_from(daemon.pid()).unwrap()).unwrap();
-    kill_process(pid, Signal::STOP).unwrap();
+    let _stopped = daemon.stop().unwrap();
 
     let child = command(&["list"]).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     sleep(Duration::from_millis(500));

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! `wakeupstats top`, on a terminal of 80 columns.
 
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::Signal;
 use wakeupstats_vm::daemon::Daemon;
 
 use crate::running::{CULPRIT, drain, run};
@@ -117,14 +117,12 @@ fn service_that_hangs_is_told_of_and_holds_up_no_key() {
     let _sources = drain();
     let top = start();
     top.wait_for("the culprit on top", is_culprit_first);
-    let pid = Pid::from_raw(i32::try_from(daemon.pid()).unwrap()).unwrap();
 
-    kill_process(pid, Signal::STOP).unwrap();
+    let _stopped = daemon.stop().unwrap();
     top.wait_for("silence", |lines| lines[2].starts_with("NO ANSWER for "));
     top.press("q");
 
     assert!(top.end().0.success());
-    kill_process(pid, Signal::CONT).unwrap();
 }
 
 #[test]
