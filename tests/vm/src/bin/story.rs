@@ -79,7 +79,7 @@ fn main() -> Result<()> {
 
     sleep(LOOK.saturating_sub(begin.elapsed()));
     said(&["top"]);
-    println!("{}", top()?);
+    top()?.lines().for_each(|line| println!("{}", line.trim_end()));
     let args = ["diff", "--seconds", "10"];
     said(&args);
     succeed(Command::new(WAKEUPSTATS).args(args).stdin(Stdio::null()).spawn()?)?;
