@@ -13,7 +13,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use anyhow::{Context, Result};
 use rustix::event::epoll::{self, CreateFlags, EventData, EventFlags};
-use rustix::event::{EventfdFlags, eventfd};
+use rustix::event::{EventfdFlags, PollFd, PollFlags, eventfd, poll};
 use rustix::fs::{CWD, Mode, OFlags, mkfifoat, open};
 use rustix::io::{read, write};
 use rustix::time::{
@@ -110,7 +110,7 @@ impl Sources {
         epoll::delete(&self.epoll, &watched).context("can't stop watching a file")
     }
 
-    /// Makes source `index` active. A timer's becomes so when the timer has expired, in 1 µs.
+    /// Makes source `index` active. It is when this returns: a timer's, which expires in 1 µs, is waited for.
     pub fn activate(&self, index: usize) -> Result<()> {
         match self.watched.get(index).context("no such source")? {
             Watched::Event(fd) => write(fd, &1u64.to_ne_bytes()).map(drop)?,
@@ -120,6 +120,8 @@ impl Sources {
                 let never = Timespec { tv_sec: 0, tv_nsec: 0 };
                 let timer = Itimerspec { it_interval: never, it_value: soon };
                 timerfd_settime(fd, TimerfdTimerFlags::empty(), &timer)?;
+                // Readable under the lock under which it has woken epoll (timerfd_poll, timerfd_tmrproc).
+                poll(&mut [PollFd::new(fd, PollFlags::IN)], None)?;
             }
         }
         Ok(())
